@@ -1,0 +1,37 @@
+# Everything happens in .venv, which the first command makes.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo test check fix check-all bundle clean
+.DEFAULT_GOAL := demo
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "nwp needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(READY) ## set up, then train on the sample corpus, explain, and open the prompt
+	$(BIN)/nwp demo
+
+test: $(READY) ## set up, then run every test that is quick
+	$(BIN)/python -m pytest -m 'not slow'
+
+check: $(READY) ## formatter, linter and type checker
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+fix: $(READY) ## let the formatter and the linter mend what they can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+check-all: check ## everything, the slow tests too
+	$(BIN)/python -m pytest
+
+bundle: $(READY) ## make the model that ships, from the sample corpus
+	$(BIN)/python scripts/make_bundle.py
+
+clean:
+	rm -rf .venv dist build

@@ -1,0 +1,1 @@
+"""Reading, splitting and naming corpora of per-user messages."""

@@ -1,0 +1,61 @@
+"""Each user's messages in order of time as train, valid and test; whole users held out."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from nwp.corpus.types import Corpus
+from nwp.errors import BadSettings
+
+PARTS = ("train", "valid", "test")
+
+
+def part_of(messages: Sequence[str], part: str) -> Sequence[str]:
+    """One part of a user's n messages: train the first int(.8 n), valid up to int(.9 n), test the rest.
+
+    "all" gives all of them. BadSettings for any other name.
+    """
+    n = len(messages)
+    borders = {"train": (0, int(0.8 * n)), "valid": (int(0.8 * n), int(0.9 * n))}
+    borders |= {"test": (int(0.9 * n), n), "all": (0, n)}
+    if part not in borders:
+        raise BadSettings(f"no part {part!r}", f"Parts are {', '.join(borders)}.")
+    start, stop = borders[part]
+    return messages[start:stop]
+
+
+def held_out(corpus: Corpus, wanted: str, seed: int) -> tuple[str, ...]:
+    """The users to hold out: a share between 0 and 1 drawn by seed, or names with commas between.
+
+    BadSettings for an unknown user, or when nobody would be left to train on.
+    """
+    try:
+        share = float(wanted)
+    except ValueError:
+        names = tuple(sorted({n.strip() for n in wanted.split(",") if n.strip()}))
+        if missing := [n for n in names if n not in corpus.users]:
+            raise BadSettings(
+                f"{corpus.name} has no user {missing[0]!r}", _similar(missing[0], corpus.users)
+            ) from None
+    else:
+        if not 0 <= share < 1:
+            raise BadSettings(f"cannot hold out {share:g} of the users", "Give a share below 1.")
+        everybody = sorted(corpus.users)
+        names = tuple(sorted(random.Random(seed).sample(everybody, round(share * len(everybody)))))
+    if len(names) >= len(corpus.users):
+        raise BadSettings("all users held out: nobody is left to train on", "Hold out fewer.")
+    return names
+
+
+def only(corpus: Corpus, users: Iterable[str]) -> Corpus:
+    """The corpus of these users alone."""
+    return replace(corpus, users={u: corpus.users[u] for u in sorted(users)})
+
+
+def _similar(name: str, users: Mapping[str, object]) -> str:
+    import difflib  # noqa: PLC0415
+
+    close = difflib.get_close_matches(name, users, n=3) or sorted(users)[:3]
+    return f"Users are named like {', '.join(close)}."

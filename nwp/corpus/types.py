@@ -1,0 +1,83 @@
+"""A corpus: the messages of many users, each user's in order of time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from nwp.errors import BadCorpus
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message as its source has it; `time` is None where the source has none."""
+
+    user: str
+    text: str
+    time: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """User id to messages, users in order of their ids; `skipped` counts by reason.
+
+    `name` says where it came from, `own` that the caller may see rows per user and pool its text.
+    """
+
+    name: str
+    users: Mapping[str, tuple[str, ...]]
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    unordered: int = 0
+    own: bool = True
+
+    @property
+    def messages(self) -> int:
+        """How many messages all users have."""
+        return sum(map(len, self.users.values()))
+
+
+@dataclass
+class Tally:
+    """What a reader leaves out, by reason; `lenient` goes on after a line that can't be read."""
+
+    lenient: bool = False
+    skipped: dict[str, int] = field(default_factory=dict)
+
+    def skip(self, reason: str) -> None:
+        """Count one thing left out."""
+        self.skipped[reason] = self.skipped.get(reason, 0) + 1
+
+
+def gather(name: str, messages: Iterable[Message], tally: Tally) -> Corpus:
+    """Put messages into a corpus: by user, stably by time where all of a user's have one.
+
+    A user of whose messages only some have a time keeps the source's order and is counted in
+    `unordered`. Messages of white space only are skipped and counted. BadCorpus when nothing is
+    left.
+    """
+    found: dict[str, list[Message]] = {}
+    for message in messages:
+        if message.text.strip():
+            found.setdefault(message.user, []).append(message)
+        else:
+            tally.skip("empty message")
+    if not found:
+        raise BadCorpus(f"{name} has no messages", "Is it the right file, and has it any text?")
+    users, unordered = {}, 0
+    for user in sorted(found):
+        mine = found[user]
+        timed = sum(m.time is not None for m in mine)
+        if timed == len(mine):
+            mine.sort(key=_when)
+        elif timed:
+            unordered += 1
+        users[user] = tuple(m.text for m in mine)
+    return Corpus(name=name, users=users, skipped=dict(tally.skipped), unordered=unordered)
+
+
+def _when(message: Message) -> datetime:
+    """The time of a message, one without a zone taken as UTC."""
+    time = message.time
+    assert time is not None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

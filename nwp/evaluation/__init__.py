@@ -1,0 +1,1 @@
+"""For whom the model works: counts per user, metrics, baselines."""

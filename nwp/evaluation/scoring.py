@@ -1,0 +1,76 @@
+"""Score messages with the LSTM: batches of like length over all users, in torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from nwp.evaluation.counts import Counts, Scored, count
+from nwp.federated.local import pad
+from nwp.model.config import ModelConfig
+from nwp.model.lstm import FloatArray, NextWordModel
+from nwp.text.vocabulary import END, FIRST_OUTPUT, FIRST_WORD, UNKNOWN, Encoded
+
+# Positions whose scores over the vocabulary are in memory at once: 2,048 of 10,000 words are 80 MB.
+_POSITIONS = 2048
+
+
+def score(model: NextWordModel, data: Encoded) -> Scored:
+    """How the model does at each position; every message is read whole, from a fresh state."""
+    lengths = np.diff(data.offsets)
+    nll = np.zeros(len(data.targets), np.float64)
+    rank = np.zeros(len(data.targets), np.int64)
+    order = np.argsort(lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        size = max(1, _POSITIONS // int(lengths[order[min(start + 255, len(order) - 1)]]))
+        rows = order[start : start + min(size, 256)]
+        start += len(rows)
+        where = np.concatenate([np.arange(data.offsets[r], data.offsets[r + 1]) for r in rows])
+        nll[where], rank[where] = _score_batch(model, data, rows)
+    return Scored(nll, rank)
+
+
+@torch.inference_mode()
+def _score_batch(
+    model: NextWordModel, data: Encoded, rows: np.ndarray[tuple[int], np.dtype[np.int64]]
+) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    """-ln p and rank of the real positions of some messages, message after message."""
+    longest = int((data.offsets[rows + 1] - data.offsets[rows]).max())
+    batch = pad(data, rows, longest)
+    real = batch.targets >= FIRST_OUTPUT
+    states = model.hidden(batch.inputs, batch.marks)[real]
+    targets = batch.targets[real] - FIRST_OUTPUT
+    nlls, ranks = [], []
+    for part, wanted in zip(states.split(_POSITIONS), targets.split(_POSITIONS), strict=True):
+        logits = model.logits(part)
+        chosen = logits.gather(1, wanted[:, None])
+        nlls.append((torch.logsumexp(logits, 1) - chosen[:, 0]).double())
+        ranks.append(_ranks(logits[:, FIRST_WORD - FIRST_OUTPUT :], chosen, wanted))
+    return torch.cat(nlls).numpy(), torch.cat(ranks).numpy()
+
+
+def _ranks(words: torch.Tensor, chosen: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """How many words come before the target: those with a higher score, or an equal one and a
+    lower id."""
+    before = (words > chosen).sum(1)
+    equal = words == chosen
+    tied = equal.sum(1) > 1
+    if tied.any():
+        ids = torch.arange(words.shape[1]) + FIRST_WORD - FIRST_OUTPUT
+        before = before + (equal & (ids < wanted[:, None])).sum(1)
+    return before
+
+
+def count_users(
+    weights: FloatArray, config: ModelConfig, users: Sequence[Encoded]
+) -> list[Counts]:
+    """The counts of each user under flat weights; users with no words get zeros."""
+    model = NextWordModel(config)
+    model.set_weights(weights)
+    return [
+        count(score(model, user), user.targets, user.addresses, end=END, unknown=UNKNOWN)
+        for user in users
+    ]

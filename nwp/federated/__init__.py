@@ -1,0 +1,1 @@
+"""The learning core: plan, local training, aggregation, server optimizers, the round loop."""

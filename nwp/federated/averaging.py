@@ -1,0 +1,122 @@
+"""Plain averaging: each worker trains its users of the cohort and sends one weighted mean back.
+
+Steps 3 to 8 of FedAvg's server loop (McMahan et al. 2017, Algorithm 1), in one phase. The weight of
+a user is the number of words trained on. A worker adds its users up, so that the server sees one
+update a worker and none of a user, unless the worker has one user alone in the cohort.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from nwp.errors import BadMessage
+from nwp.federated.cohort import draw_cohort
+from nwp.federated.local import seed_for, train_group
+from nwp.federated.parcel import ArraySpec, Parcel, Schema
+from nwp.federated.plan import Plan, TrainPlan
+from nwp.federated.protocol import Aggregate, Aggregation, Phase, Step, WorkerSide
+from nwp.model.lstm import FloatArray, parameter_count
+
+_T = TypeVar("_T")
+
+
+def _training(plan: Plan) -> TrainPlan:
+    if not isinstance(plan, TrainPlan):
+        raise BadMessage(f"a {plan.kind} plan does not allow training")
+    return plan
+
+
+def _request(plan: Plan) -> Schema:
+    size = parameter_count(_training(plan).model)
+    return Schema(
+        arrays={"weights": ArraySpec("float32", (size,)), "users": ArraySpec("int64", (None,))}
+    )
+
+
+def _reply(plan: Plan) -> Schema:
+    size = parameter_count(_training(plan).model)
+    return Schema(
+        fields={"words": int, "users": int, "loss": float},
+        arrays={"update": ArraySpec("float32", (size,))},
+    )
+
+
+def _answer(worker: WorkerSide, number: int, request: Parcel) -> Parcel:
+    """On the worker: train the users asked for and average their updates, weighted by words."""
+    plan, weights = _training(worker.plan), request.arrays["weights"]
+    data, names = worker.encoded("train"), worker.names
+    asked = request.arrays["users"].tolist()
+    if len(set(asked)) != len(asked) or not all(0 <= i < len(names) for i in asked):
+        raise BadMessage("a request names users that this worker does not have")
+    users = [(data[i], seed_for(plan.seed, number, names[i])) for i in sorted(asked)]
+    users = [(encoded, seed) for encoded, seed in users if encoded.words]
+    tasks = [(plan.model, plan.local, group) for group in chunks(users, plan.group)]
+    total = np.zeros(len(weights), np.float64)
+    words, loss = 0, 0.0
+    for summed, group_words, group_loss in worker.run(train_group, weights, tasks):
+        total += summed
+        words += group_words
+        loss += group_loss
+    update = (total / max(words, 1)).astype(np.float32)
+    return Parcel(
+        {"words": words, "users": len(users), "loss": loss / max(words, 1)}, {"update": update}
+    )
+
+
+def _begin(plan: TrainPlan, number: int, weights: FloatArray) -> Parcel:
+    return Parcel(arrays={"weights": weights})
+
+
+def _ask(plan: TrainPlan, number: int, state: Parcel) -> Mapping[str, Parcel]:
+    """The model, and for each worker which of its users take part."""
+    weights = state.arrays["weights"]
+    return {
+        worker: Parcel(arrays={"weights": weights, "users": np.array(users, np.int64)})
+        for worker, users in draw_cohort(plan, number).items()
+    }
+
+
+def _collect(plan: TrainPlan, state: Parcel, answers: Mapping[str, Parcel]) -> Parcel:
+    """Average the workers' updates, in order of their names, weighted by words."""
+    total = np.zeros(len(state.arrays["weights"]), np.float64)
+    words, users, loss = 0, 0, 0.0
+    for worker in sorted(answers):
+        fields = answers[worker].fields
+        mine = int(fields["words"])
+        if mine < 0 or not 0 <= fields["users"] <= plan.workers[worker]:
+            raise BadMessage(f"{worker} claims {mine} words of {fields['users']} users")
+        total += answers[worker].arrays["update"].astype(np.float64) * mine
+        words += mine
+        users += int(fields["users"])
+        loss += mine * float(fields["loss"])
+    update = (total / max(words, 1)).astype(np.float32)
+    return Parcel(
+        {"words": words, "users": users, "loss": loss / max(words, 1)}, {"update": update}
+    )
+
+
+def _finish(plan: TrainPlan, state: Parcel) -> Aggregate:
+    return Aggregate(
+        update=state.arrays["update"],
+        words=int(state.fields["words"]),
+        users=int(state.fields["users"]),
+        loss=float(state.fields["loss"]),
+    )
+
+
+def chunks(items: Sequence[_T], size: int) -> list[Sequence[_T]]:
+    """Consecutive groups of at most `size`."""
+    return [items[i : i + size] for i in range(0, len(items), size)]
+
+
+MEAN = Aggregation(
+    name="mean",
+    begin=_begin,
+    steps=(Step(Phase("train", _request, _reply, _answer), _ask, _collect),),
+    finish=_finish,
+)
+
+AGGREGATIONS: dict[str, Aggregation] = {MEAN.name: MEAN}

@@ -1,0 +1,79 @@
+"""Server optimizers: how the average update changes the model.
+
+The average update is treated as a pseudo-gradient (Reddi et al. 2020, arXiv 2003.00295, Algorithm
+2): FedAvg adds it (times a learning rate; 1 is McMahan's FedAvg), FedAvgM gives it momentum (Hsu et
+al. 2019, arXiv 1909.06335; with `nesterov` as in Hard et al. 2018), FedAdam scales each weight by
+its own running second moment, without bias correction, as in Reddi's Algorithm 2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nwp.errors import BadSettings
+from nwp.model.lstm import FloatArray
+
+NAMES = ("fedavg", "fedavgm", "fedadam")
+
+
+@dataclass(frozen=True)
+class ServerOptimizer:
+    """Which optimizer, and its constants. `beta2` and `epsilon` are FedAdam's alone."""
+
+    name: str = "fedavg"
+    learning_rate: float = 1.0
+    momentum: float = 0.9
+    beta2: float = 0.99
+    epsilon: float = 1e-3
+    nesterov: bool = False
+
+    def __post_init__(self) -> None:
+        if self.name not in NAMES:
+            raise BadSettings(
+                f"no server optimizer {self.name!r}", f"There are {', '.join(NAMES)}."
+            )
+        if self.learning_rate <= 0 or not 0 <= self.momentum < 1 or not 0 <= self.beta2 < 1:
+            raise BadSettings("learning rate above 0, momentum and beta2 in [0, 1)")
+        if self.epsilon <= 0:
+            raise BadSettings("epsilon must be above 0")
+
+
+@dataclass(frozen=True)
+class OptimizerState:
+    """First and second moment of the update, float32 (n,) each; empty where not used."""
+
+    first: FloatArray
+    second: FloatArray
+
+
+def init(optimizer: ServerOptimizer, size: int) -> OptimizerState:
+    """The state before the first round, for `size` weights.
+
+    The second moment starts at epsilon squared, as in Reddi et al.: steps are small until it knows.
+    """
+    empty = np.zeros(0, np.float32)
+    first = empty if optimizer.name == "fedavg" else np.zeros(size, np.float32)
+    adam = optimizer.name == "fedadam"
+    second = np.full(size, optimizer.epsilon**2, np.float32) if adam else empty
+    return OptimizerState(first, second)
+
+
+def step(
+    optimizer: ServerOptimizer, state: OptimizerState, weights: FloatArray, update: FloatArray
+) -> tuple[FloatArray, OptimizerState]:
+    """New weights and state after an average update; all float32 (n,)."""
+    rate = np.float32(optimizer.learning_rate)
+    if optimizer.name == "fedavg":
+        return weights + rate * update, state
+    beta1 = np.float32(optimizer.momentum)
+    if optimizer.name == "fedavgm":
+        first = beta1 * state.first + update
+        move = beta1 * first + update if optimizer.nesterov else first
+        return weights + rate * move, OptimizerState(first, state.second)
+    beta2, epsilon = np.float32(optimizer.beta2), np.float32(optimizer.epsilon)
+    first = beta1 * state.first + (1 - beta1) * update
+    second = beta2 * state.second + (1 - beta2) * np.square(update)
+    moved = weights + rate * first / (np.sqrt(second) + epsilon)
+    return moved, OptimizerState(first, second)

@@ -1,0 +1,146 @@
+"""Plans: all that a worker is asked to do, as data. A plan is frozen, hashed and approved once.
+
+There are three kinds. A survey asks for words to build a vocabulary from, a training plan for
+rounds of updates, an evaluation plan for counts. What a plan does not name, a worker does not do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from nwp.errors import BadMessage, BadSettings, NwpError
+from nwp.federated.local import LocalWork
+from nwp.federated.optimizers import ServerOptimizer
+from nwp.model.config import ModelConfig
+from nwp.text.vocabulary import FIRST_WORD, Vocabulary
+
+
+@dataclass(frozen=True)
+class SurveyPlan:
+    """Which words may enter the vocabulary: on each worker those that `k` of its users wrote."""
+
+    kind: ClassVar[str] = "survey"
+
+    k: int = 3
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise BadSettings(f"k = {self.k}: at least one user must have written a word", "Use 3.")
+
+
+@dataclass(frozen=True)
+class TrainPlan:
+    """Federated training, whole: the model, its vocabulary, the local work, the rounds, the sums.
+
+    `workers` is worker to number of its users; `cohort` users are drawn a round (0: all);
+    `group` users are added up before their sum is; `threads` per process. Validation is every
+    `validate_every` rounds and training stops after `patience` validations without a new best
+    (0: never). A round with answers from fewer than `quorum` of the asked workers, a fraction, is
+    given up.
+    """
+
+    kind: ClassVar[str] = "train"
+
+    model: ModelConfig
+    words: tuple[str, ...]
+    surfaces: Mapping[str, str]
+    workers: Mapping[str, int]
+    local: LocalWork = field(default_factory=LocalWork)
+    server: ServerOptimizer = field(default_factory=ServerOptimizer)
+    aggregation: str = "mean"
+    rounds: int = 20
+    cohort: int = 0
+    seed: int = 0
+    validate_every: int = 1
+    patience: int = 0
+    quorum: float = 0.5
+    group: int = 4
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if self.rounds < 1 or self.validate_every < 1 or self.group < 1 or self.threads < 1:
+            raise BadSettings("rounds, validate_every, group and threads must be 1 or more")
+        if self.cohort < 0 or self.patience < 0 or not 0 < self.quorum <= 1:
+            raise BadSettings("cohort and patience must be 0 or more, quorum in (0, 1]")
+        _check_vocabulary(self.model, self.words)
+
+    def vocabulary(self) -> Vocabulary:
+        """The vocabulary as an object."""
+        return Vocabulary.from_lists(self.words, dict(self.surfaces))
+
+
+@dataclass(frozen=True)
+class EvaluatePlan:
+    """Counts of a model on one part of each user's messages; `rows`: one row a user, else one sum."""
+
+    kind: ClassVar[str] = "evaluate"
+
+    model: ModelConfig
+    words: tuple[str, ...]
+    part: str = "test"
+    rows: bool = False
+    group: int = 4
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        _check_vocabulary(self.model, self.words)
+
+    def vocabulary(self) -> Vocabulary:
+        """The vocabulary as an object (surfaces play no part in counting)."""
+        return Vocabulary.from_lists(self.words, {})
+
+
+Plan = SurveyPlan | TrainPlan | EvaluatePlan
+KINDS: dict[str, type[Plan]] = {
+    kind.kind: kind for kind in (SurveyPlan, TrainPlan, EvaluatePlan)
+}
+_PARTS = {"model": ModelConfig, "local": LocalWork, "server": ServerOptimizer}
+
+
+def plan_text(plan: Plan) -> str:
+    """The one way to write a plan: JSON with its kind, sorted keys and no spaces."""
+    content = {"kind": plan.kind, **dataclasses.asdict(plan)}
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n"
+
+
+def plan_digest(plan: Plan) -> str:
+    """SHA-256 of the plan's text, in hex."""
+    return hashlib.sha256(plan_text(plan).encode()).hexdigest()
+
+
+def read_plan(text: str) -> Plan:
+    """Inverse of `plan_text`; BadMessage for anything else, an entry too many included."""
+    try:
+        content = json.loads(text)
+        kind = KINDS[content.pop("kind")]
+        for name, part in _PARTS.items():
+            if name in content:
+                content[name] = _exact(part, content[name])
+        if "words" in content:
+            content["words"] = tuple(content["words"])
+        plan: Plan = _exact(kind, content)
+    except (ValueError, KeyError, TypeError, AttributeError, NwpError) as error:
+        raise BadMessage(f"this is no plan: {error}") from error
+    if plan_text(plan) != text:
+        raise BadMessage("a plan is not in its canonical form: something else rides along")
+    return plan
+
+
+def _exact(kind: type[Any], content: Mapping[str, Any]) -> Any:
+    """A dataclass from exactly its fields."""
+    names = {f.name for f in dataclasses.fields(kind)}
+    if set(content) != names:
+        raise ValueError(f"entries {sorted(content)}, agreed are {sorted(names)}")
+    return kind(**content)
+
+
+def _check_vocabulary(model: ModelConfig, words: tuple[str, ...]) -> None:
+    if model.vocabulary != FIRST_WORD + len(words):
+        raise BadSettings(
+            f"a model of {model.vocabulary} ids for a vocabulary of {FIRST_WORD + len(words)}"
+        )

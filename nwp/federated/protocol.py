@@ -1,0 +1,110 @@
+"""A round is a list of named phases; a phase is a typed message to each worker and one back.
+
+Both sides of a phase stand in one place: `answer` runs on the worker, everything else on the server.
+The server's state between phases is a parcel, so that it can be kept and read again after a restart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from nwp.federated.parcel import Parcel, Schema
+from nwp.federated.plan import Plan
+from nwp.model.lstm import FloatArray
+from nwp.text.vocabulary import Encoded
+
+Users = tuple[int, ...]
+
+
+class WorkerSide(Protocol):
+    """What a phase may use on a worker: the approved plan, the private text, a place to compute.
+
+    Users are in order of their ids; a user is spoken of by its place in that order, so that no
+    name needs to travel.
+    """
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that the owner approved."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The ids of the users."""
+
+    def messages(self, part: str) -> Mapping[str, Sequence[str]]:
+        """User id to messages of one part."""
+
+    def encoded(self, part: str) -> Sequence[Encoded]:
+        """The messages of one part as ids of the plan's vocabulary, user by user."""
+
+    def run(
+        self, function: Callable[..., Any], shared: FloatArray, tasks: Sequence[tuple[Any, ...]]
+    ) -> Iterator[Any]:
+        """`function(shared, *task)` for each task, results in order, computed by some engine."""
+
+    def remember(self, parcel: Parcel) -> None:
+        """Keep something on the worker until a later phase of this round."""
+
+    def recall(self) -> Parcel:
+        """What an earlier phase of this round kept; an empty parcel when none did."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One exchange: what is asked, what comes back, and how a worker finds the answer."""
+
+    name: str
+    request: Callable[[Plan], Schema]
+    reply: Callable[[Plan], Schema]
+    answer: Callable[[WorkerSide, int, Parcel], Parcel]
+
+
+@dataclass(frozen=True)
+class Replies:
+    """What came back from the workers asked; `absent` is worker to reason."""
+
+    answers: Mapping[str, Parcel]
+    absent: Mapping[str, str] = field(default_factory=dict)
+    bytes_down: int = 0
+    bytes_up: int = 0
+
+
+class Exchange(Protocol):
+    """Sends a request to each worker named and waits for their replies."""
+
+    def __call__(self, phase: Phase, number: int, requests: Mapping[str, Parcel]) -> Replies:
+        """One phase of round `number`."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A phase of an aggregation on the server: what to ask of whom, and what to make of the answers.
+
+    `ask(plan, number, state)` gives worker to request; `collect(plan, state, answers)` the new state.
+    """
+
+    phase: Phase
+    ask: Callable[[Any, int, Parcel], Mapping[str, Parcel]]
+    collect: Callable[[Any, Parcel, Mapping[str, Parcel]], Parcel]
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """A round's result: the average update, float32 (n,), and over what."""
+
+    update: FloatArray
+    words: int
+    users: int
+    loss: float
+
+
+@dataclass(frozen=True)
+class Aggregation:
+    """How updates become their average: `begin` and `finish` around one step or more."""
+
+    name: str
+    begin: Callable[[Any, int, FloatArray], Parcel]
+    steps: tuple[Step, ...]
+    finish: Callable[[Any, Parcel], Aggregate]

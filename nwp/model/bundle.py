@@ -1,0 +1,135 @@
+"""A bundle: a finished model as a folder. Weights as safetensors, the rest as JSON; no pickle.
+
+    model.safetensors   the weights by name, float32
+    vocabulary.json     words in order of their ids, surfaces, how often each was expected at the start
+    settings.json       format, sizes, what it was trained on and how, SHA-256 of the two files above
+    README.md           the model card, for people
+
+`settings.json` is written last: a folder without it is no bundle yet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from nwp.errors import BadBundle, BadSettings
+from nwp.files import shipped, write_atomic
+from nwp.model.card import model_card
+from nwp.model.config import ModelConfig
+from nwp.text.vocabulary import FIRST_WORD, Vocabulary
+
+FORMAT = 1
+WEIGHTS, VOCABULARY, SETTINGS, CARD = (
+    "model.safetensors",
+    "vocabulary.json",
+    "settings.json",
+    "README.md",
+)
+_AGAIN = "Fetch or train it again."
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model, whole. `tensors` by name; `frequencies` of the output ids (end, unknown, words), as
+    known before training; `about` what it was trained on, how, and how well it does."""
+
+    config: ModelConfig
+    vocabulary: Vocabulary
+    frequencies: tuple[float, ...]
+    tensors: Mapping[str, FloatArray]
+    about: Mapping[str, Any]
+
+
+def default_bundle() -> Path:
+    """The folder of the bundle that ships."""
+    return shipped("models") / "sample"
+
+
+def save_bundle(bundle: Bundle, folder: Path) -> None:
+    """Write a bundle; equal bundles give equal bytes."""
+    frequencies = [float(f"{f:.6g}") for f in bundle.frequencies]
+    words = {**bundle.vocabulary.as_dict(), "frequencies": frequencies}
+    files = {
+        WEIGHTS: save({name: bundle.tensors[name] for name in sorted(bundle.tensors)}),
+        VOCABULARY: (json.dumps(words, ensure_ascii=False, indent=0) + "\n").encode(),
+    }
+    for name, data in files.items():
+        write_atomic(folder / name, data)
+    settings = {
+        "format": FORMAT,
+        "model": bundle.config.as_dict(),
+        "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
+        "about": dict(bundle.about),
+    }
+    write_atomic(folder / CARD, model_card(settings, sum(t.size for t in bundle.tensors.values())))
+    write_atomic(folder / SETTINGS, json.dumps(settings, indent=1, ensure_ascii=False) + "\n")
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Read a bundle and check every file; BadBundle says which is missing, damaged or foreign."""
+    if not folder.is_dir():
+        raise BadBundle(
+            f"no bundle at {folder}", "Train one with `nwp train`, or leave --model out."
+        )
+    settings = _settings(folder)
+    raw = {name: _checked(folder / name, settings) for name in (WEIGHTS, VOCABULARY)}
+    try:
+        config = ModelConfig(**settings["model"])
+        words = json.loads(raw[VOCABULARY])
+        vocabulary = Vocabulary.from_lists(words["words"], words["surfaces"])
+        frequencies = tuple(float(f) for f in words["frequencies"])
+        tensors = load(raw[WEIGHTS])
+        about = dict(settings["about"])
+    except (ValueError, KeyError, TypeError, SafetensorError, BadSettings) as error:
+        raise BadBundle(f"the bundle {folder} does not fit together: {error}", _AGAIN) from error
+    if (
+        config.vocabulary != FIRST_WORD + len(vocabulary.words)
+        or len(frequencies) != config.outputs
+        or tensors.get("embed.weight", np.zeros(0)).shape != (config.vocabulary, config.embedding)
+    ):
+        raise BadBundle(f"the bundle {folder} has weights of another vocabulary", _AGAIN)
+    return Bundle(config, vocabulary, frequencies, tensors, about)
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    path = folder / SETTINGS
+    if not path.exists():
+        raise BadBundle(
+            f"{folder} has no {SETTINGS}: it is no bundle, or one whose training has not finished",
+            "If it is being trained, wait, or finish it with `nwp train … --resume`.",
+        )
+    try:
+        settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found = settings["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadBundle(f"{path} is damaged: {error}", _AGAIN) from error
+    if found != FORMAT:
+        raise BadBundle(
+            f"{folder} is a bundle of format {found!r}, this nwp reads format {FORMAT}",
+            "Use the nwp version that made it, or train it again.",
+        )
+    return settings
+
+
+def _checked(path: Path, settings: Mapping[str, Any]) -> bytes:
+    """A file of the bundle, held against its checksum."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BadBundle(f"{path} can't be read: {error.strerror}", _AGAIN) from error
+    wanted = settings.get("sha256", {}).get(path.name)
+    if hashlib.sha256(data).hexdigest() != wanted:
+        raise BadBundle(f"{path} is damaged: its checksum is not that of {SETTINGS}", _AGAIN)
+    return data

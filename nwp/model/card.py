@@ -1,0 +1,61 @@
+"""The model card: what a bundle was trained on, how well it does, and what it is not for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def model_card(settings: Mapping[str, Any], parameters: int) -> str:
+    """Markdown with YAML front matter, as model hubs read it (no clock: equal bundles, equal cards)."""
+    about, model = settings["about"], settings["model"]
+    training, valid = about["training"], about["valid"]
+    start = f"\n- started from the bundle `{about['from']}`" if about.get("from") else ""
+    return f"""---
+language: en
+pipeline_tag: text-generation
+tags: [next-word-prediction, federated-learning, lstm, nwp]
+---
+
+# A next-word model of {about["users"]} users' messages
+
+An LSTM that suggests the next word of a message, trained federatedly with nwp {about["nwp"]}: the
+messages stayed on {about["workers"]} workers, and only updates of the weights were averaged.
+
+| | |
+|---|---|
+| corpus | {about["corpus"]} ({about["users"]} users, {about["words"]:,} words trained on) |
+| model | embedding {model["embedding"]}, LSTM {model["layers"]} x {model["hidden"]}, \
+projection {model["projection"]}, {"tied" if model["tied"] else "untied"}; {parameters:,} parameters |
+| vocabulary | {len_words(about)} words; one enters when {about["k"]} users of one worker wrote it, or \
+from a public list |
+| validation perplexity | {valid["perplexity"]:.1f} (round {about["best_round"]}) |
+| validation top-1 / top-3 | {valid["top1"]:.1%} / {valid["top3"]:.1%} |
+| unknown words | {valid["oov_rate"]:.1%} of the words predicted |
+
+Targets are words, lower-cased; an unknown word counts as wrong in top-k and is left out of the
+perplexity. Validation is the ninth tenth of each user's messages, in order of time.
+
+## Training
+
+- {training["rounds"]} rounds, {training["cohort"]} users a round, {training["epochs"]} local epoch(s), \
+batches of {training["batch"]}, learning rate {training["learning_rate"]}
+- server optimizer {training["optimizer"]}, learning rate {training["server_learning_rate"]}
+- seed {training["seed"]}; plan {training["plan"][:16]}{start}
+
+To make it again: `{about["command"]}`
+
+## Privacy
+
+No message left its worker. The updates were plain averages without noise: this model has **no
+differential-privacy guarantee**, and a language model can remember phrases of its training text.
+
+## Not for
+
+Judging people or their language; languages other than those of its corpus.
+"""
+
+
+def len_words(about: Mapping[str, Any]) -> str:
+    """The size of the vocabulary with thousands separated."""
+    return f"{about['vocabulary']:,}"

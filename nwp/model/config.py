@@ -1,0 +1,52 @@
+"""The sizes of the language model, as data; no torch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from nwp.errors import BadSettings
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Embedding, one LSTM layer or more, a projection to `projection`, and the output words.
+
+    `vocabulary` ids can be read; those from `first_output` on can be predicted. `marks` is the
+    number of marks read beside each word (0: none). With `tied`, the output rows are the embedding's
+    and `projection` equals `embedding` (Press and Wolf 2017, arXiv 1608.05859). `dropout` is the
+    share of embedding and projection values zeroed in training.
+    """
+
+    vocabulary: int
+    embedding: int = 96
+    hidden: int = 256
+    projection: int = 96
+    layers: int = 1
+    tied: bool = True
+    marks: int = 16
+    first_output: int = 3
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        sizes = (self.embedding, self.hidden, self.projection, self.layers)
+        if any(size < 1 for size in sizes) or self.marks < 0:
+            raise BadSettings("a model's sizes must be 1 or more", f"Given: {self}.")
+        if not 0 <= self.first_output < self.vocabulary:
+            raise BadSettings("the vocabulary has no word that can be predicted")
+        if self.tied and self.projection != self.embedding:
+            raise BadSettings(
+                f"tied weights need projection = embedding, not {self.projection} and {self.embedding}",
+                "Make them equal, or do not tie.",
+            )
+        if not 0 <= self.dropout < 1:
+            raise BadSettings(f"dropout {self.dropout} is not between 0 and 1")
+
+    @property
+    def outputs(self) -> int:
+        """How many ids can be predicted."""
+        return self.vocabulary - self.first_output
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)

@@ -1,0 +1,1 @@
+"""From a context to ranked words, and the prompt that shows them."""

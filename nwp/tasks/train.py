@@ -1,0 +1,316 @@
+"""Train a bundle federatedly on a corpus: enrol, survey words, agree on a plan, run the rounds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nwp import __version__
+from nwp.corpus.split import held_out, only, part_of
+from nwp.corpus.types import Corpus
+from nwp.errors import BadCorpus, BadInput, NoQuorum
+from nwp.evaluation.counts import metrics
+from nwp.evaluation.phases import VALIDATE, total
+from nwp.federated.local import LocalWork
+from nwp.federated.optimizers import ServerOptimizer
+from nwp.federated.parcel import Parcel
+from nwp.federated.plan import SurveyPlan, TrainPlan, plan_digest
+from nwp.federated.protocol import Replies
+from nwp.federated.rounds import start, train
+from nwp.federated.state import STATE, Checkpoint, RunState
+from nwp.federated.surveying import SURVEY, read_survey
+from nwp.files import write_atomic
+from nwp.model.bundle import Bundle, load_bundle, save_bundle
+from nwp.model.config import ModelConfig
+from nwp.model.lstm import FloatArray, NextWordModel, parameter_count
+from nwp.text.building import Survey, build_vocabulary, word_frequencies
+from nwp.text.tokenizer import words_of
+from nwp.text.vocabulary import FIRST_WORD, Vocabulary
+from nwp.workers.channel import Tap
+from nwp.workers.engines import make_engine
+from nwp.workers.simulation import Job, Simulation, deal, usual_workers
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Everything that decides what comes out of training, and what only decides how it runs.
+
+    `workers` 0: about four users a worker. `held_out`: a share or names of users left out whole.
+    `base`: a bundle to start from, whose vocabulary and sizes are kept. `processes` 0: one a core.
+    """
+
+    workers: int = 0
+    held_out: str = "0"
+    k: int = 3
+    vocabulary: int = 10_000
+    public_words: int = 5_000
+    embedding: int = 96
+    hidden: int = 192
+    layers: int = 1
+    tied: bool = True
+    dropout: float = 0.2
+    local: LocalWork = field(default_factory=LocalWork)
+    server: ServerOptimizer = field(default_factory=ServerOptimizer)
+    rounds: int = 20
+    cohort: int = 0
+    validate_every: int = 1
+    patience: int = 0
+    seed: int = 0
+    base: str | None = None
+    refuse: tuple[str, ...] = ()
+    processes: int = 0
+
+    def decisive(self) -> dict[str, Any]:
+        """The options that a resumed run must share with the one it goes on from."""
+        return {k: v for k, v in asdict(self).items() if k != "processes"}
+
+
+@dataclass(frozen=True)
+class Started:
+    """Told before the first round: who takes part under which plan."""
+
+    simulation: Simulation
+    job: Job
+    plan: TrainPlan
+    surveys: Mapping[str, Survey]
+    state: RunState
+    parameters: int
+
+
+@dataclass
+class Watcher:
+    """What a caller may be told while training runs; every function may be left as it is."""
+
+    enrolled: Callable[[Simulation], None] = lambda simulation: None
+    started: Callable[[Started], None] = lambda started: None
+    round_done: Callable[[RunState], None] = lambda state: None
+
+
+def train_bundle(
+    corpus: Corpus,
+    out: Path,
+    options: TrainOptions,
+    *,
+    command: str,
+    resume: bool = False,
+    force: bool = False,
+    watcher: Watcher | None = None,
+    tap: Tap | None = None,
+) -> dict[str, Any]:
+    """Train and write the bundle to `out`; returns what `nwp train --json` prints.
+
+    The state of the run is in `out/run`. With `resume`, a run goes on after its last durable round
+    and a finished one gives its result again; `force` begins anew. BadInput when `out` holds
+    something and neither is asked.
+    """
+    watcher = watcher or Watcher()
+    run = out / "run"
+    if held := held_out(corpus, options.held_out, options.seed):
+        corpus = only(corpus, set(corpus.users) - set(held))
+    _check_words(corpus)
+    finished = _prepare(out, run, _fingerprint(corpus, options), resume=resume, force=force)
+    if finished is not None:
+        return finished
+    began = time.perf_counter()
+    engine = make_engine(options.processes)
+    deals = deal(list(corpus.users), options.workers or usual_workers(len(corpus.users)))
+    try:
+        with Simulation(corpus, deals, engine, refusing=frozenset(options.refuse), tap=tap) as sim:
+            watcher.enrolled(sim)
+            start_from, surveys = _beginning(sim, options)
+            plan = _plan(sim, options, start_from)
+            checkpoint = Checkpoint(run, plan_digest(plan))
+            state = checkpoint.load() or start(plan, _weights(start_from))
+            resumed = state.number
+            job = sim.submit(plan, "train")
+            if not job.approved:
+                raise NoQuorum(
+                    f"no worker approved the plan: {next(iter(job.refused.values()))}",
+                    "Change the plan to what the owners' policies allow.",
+                )
+            parameters = parameter_count(plan.model)
+            watcher.started(Started(sim, job, plan, surveys, state, parameters))
+            exchange = sim.exchange(job)
+
+            def validate(weights: FloatArray, number: int) -> tuple[Mapping[str, Any], Replies]:
+                requests = {w: Parcel(arrays={"weights": weights}) for w in plan.workers}
+                replies = exchange(VALIDATE, number, requests)
+                return metrics(total(plan, replies.answers)), replies
+
+            for state in train(plan, state, exchange, validate, checkpoint):  # noqa: B007, B020
+                watcher.round_done(state)
+            sim.close(job)
+    finally:
+        engine.close()
+    words = sum(len(words_of(m)) for ms in corpus.users.values() for m in part_of(ms, "train"))
+    about = {
+        "nwp": __version__,
+        "corpus": corpus.name,
+        "users": len(corpus.users),
+        "words": words,
+        "workers": len(deals),
+        "k": options.k,
+        "vocabulary": len(plan.words),
+        "best_round": state.best_number,
+        "valid": dict(state.best_valid),
+        "training": _training(plan),
+        "from": options.base,
+        "command": command,
+    }
+    model = NextWordModel(plan.model)
+    model.set_weights(state.best_weights)
+    save_bundle(replace(start_from, tensors=model.tensors(), about=about), out)
+    result = {
+        "model": str(out),
+        "rounds": state.number,
+        "resumed_from": resumed or None,
+        "workers": len(deals),
+        "users": len(corpus.users),
+        "seconds": round(time.perf_counter() - began, 1),
+        "valid": {k: state.best_valid[k] for k in ("perplexity", "top1", "top3")},
+        "best_round": state.best_number,
+        "held_out": list(held),
+        "parameters": parameters,
+        "vocabulary": len(plan.words),
+        "bytes_up": sum(r.bytes_up for r in state.history),
+        "bytes_down": sum(r.bytes_down for r in state.history),
+        "absent": dict(state.history[-1].absent) if state.history else {},
+    }
+    write_atomic(run / "result.json", json.dumps(result) + "\n")
+    return result
+
+
+def _beginning(sim: Simulation, options: TrainOptions) -> tuple[Bundle, dict[str, Survey]]:
+    """The model before the first round: the base bundle, or start weights over a new vocabulary."""
+    if options.base:
+        return load_bundle(Path(options.base)), {}
+    job = sim.submit(SurveyPlan(options.k), "survey")
+    replies = sim.exchange(job)(SURVEY, 1, {worker: Parcel() for worker in sim.deals})
+    if not replies.answers:
+        reasons = next(iter(replies.absent.values()), "no workers")
+        raise NoQuorum(f"no worker took part in the survey of words: {reasons}")
+    surveys = {worker: read_survey(replies.answers[worker]) for worker in sorted(replies.answers)}
+    sim.close(job)
+    said = list(surveys.values())
+    vocabulary = build_vocabulary(said, options.vocabulary, options.public_words)
+    frequencies = word_frequencies(vocabulary, said)
+    config = ModelConfig(
+        vocabulary=FIRST_WORD + len(vocabulary.words),
+        embedding=options.embedding,
+        hidden=options.hidden,
+        projection=options.embedding,
+        layers=options.layers,
+        tied=options.tied,
+        dropout=options.dropout,
+    )
+    return start_bundle(config, vocabulary, frequencies, options.seed), surveys
+
+
+def start_bundle(
+    config: ModelConfig, vocabulary: Vocabulary, frequencies: list[float], seed: int
+) -> Bundle:
+    """Start weights whose output biases are the words' log-frequencies, as far as surveys tell:
+    the first round begins at what word counts alone know."""
+    model = NextWordModel(config)
+    model.initialize(seed)
+    tensors = model.tensors() | {"out.bias": np.log(np.array(frequencies)).astype(np.float32)}
+    return Bundle(config, vocabulary, tuple(frequencies), tensors, {})
+
+
+def _weights(bundle: Bundle) -> FloatArray:
+    model = NextWordModel(bundle.config)
+    model.set_tensors(bundle.tensors)
+    return model.weights()
+
+
+def _plan(sim: Simulation, options: TrainOptions, bundle: Bundle) -> TrainPlan:
+    shown = bundle.vocabulary.as_dict()["surfaces"]
+    return TrainPlan(
+        model=bundle.config,
+        words=bundle.vocabulary.words,
+        surfaces=shown,
+        workers={worker: len(users) for worker, users in sim.deals.items()},
+        local=options.local,
+        server=options.server,
+        rounds=options.rounds,
+        cohort=options.cohort,
+        seed=options.seed,
+        validate_every=options.validate_every,
+        patience=options.patience,
+    )
+
+
+def _training(plan: TrainPlan) -> dict[str, Any]:
+    users = sum(plan.workers.values())
+    cohort = min(plan.cohort or users, users)
+    return {
+        "rounds": plan.rounds,
+        "cohort": cohort,
+        # How often a user's messages were gone through, on average: what one alone may do too.
+        "passes": math.ceil(plan.rounds * plan.local.epochs * cohort / users),
+        "epochs": plan.local.epochs,
+        "batch": plan.local.batch,
+        "learning_rate": plan.local.learning_rate,
+        "clip_norm": plan.local.clip_norm,
+        "optimizer": plan.server.name,
+        "server_learning_rate": plan.server.learning_rate,
+        "seed": plan.seed,
+        "plan": plan_digest(plan),
+    }
+
+
+def _check_words(corpus: Corpus) -> None:
+    """BadCorpus when there is nothing to learn from, or a user has written no word at all."""
+    silent = [u for u, texts in corpus.users.items() if not any(words_of(t) for t in texts)]
+    if len(silent) == len(corpus.users):
+        raise BadCorpus(f"no user of {corpus.name} has written a word", "Is it the right corpus?")
+    if silent:
+        raise BadCorpus(
+            f"{len(silent)} of {corpus.name}'s users have written no word, {silent[0]!r} for one",
+            f"Leave them out: --held-out {','.join(silent[:3])}{',…' if len(silent) > 3 else ''}",
+        )
+
+
+def _fingerprint(corpus: Corpus, options: TrainOptions) -> str:
+    """What a run is of: the text and the options, as one digest."""
+    digest = hashlib.sha256(json.dumps(options.decisive(), sort_keys=True).encode())
+    for user, texts in corpus.users.items():
+        digest.update(json.dumps([user, *texts]).encode())
+    return digest.hexdigest()
+
+
+def _prepare(
+    out: Path, run: Path, fingerprint: str, *, resume: bool, force: bool
+) -> dict[str, Any] | None:
+    """Make `out` ready; the result of a finished run that is resumed, else None."""
+    if force and not resume:
+        shutil.rmtree(run, ignore_errors=True)
+    elif out.exists() and not out.is_dir():
+        raise BadInput(f"{out} is a file", "Give --out a folder.")
+    elif out.exists() and any(out.iterdir()) and not resume:
+        kind = "a training run" if (run / STATE).exists() else "something"
+        raise BadInput(
+            f"{out} already holds {kind}",
+            "Go on with --resume, begin anew with --force, or give another --out.",
+        )
+    mark = run / "fingerprint"
+    if mark.exists() and mark.read_text().strip() != fingerprint:
+        raise BadInput(
+            f"the run in {out} has other settings, or the corpus has changed",
+            "Resume with exactly the settings it was started with, or begin anew with --force.",
+        )
+    if (run / "result.json").exists():
+        found: dict[str, Any] = json.loads((run / "result.json").read_text())
+        return found
+    run.mkdir(parents=True, exist_ok=True)
+    write_atomic(mark, fingerprint + "\n")
+    return None

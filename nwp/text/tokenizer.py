@@ -1,0 +1,160 @@
+"""Messages to words by one counting rule, and what stands between the words as marks.
+
+A word is a match of ``[^\\W_]+(?:['’][^\\W_]+)*`` in the lower-cased message, with ’ read as '.
+So contractions are one word, and the pieces of URLs and numbers count. Whatever stands between two
+words (punctuation, emoji, "://", "@") is never predicted; it becomes one of a few *marks* that the
+model reads beside the word before it. A mark is known as soon as its characters are typed, so
+reading it is no look into the future.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import re
+import unicodedata
+from dataclasses import dataclass
+
+WORD = re.compile(r"([^\W_]+(?:'[^\W_]+)*)")
+_RAW_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+_ADDRESS = re.compile(r"(?:https?://|www\.)\S+|[^\s@]+@[^\s@]+\.[^\s@]+")
+_FACE = re.compile(r"[:;=8xX]['’]?-?[)(\]\[DPpOo/|\\*3]|<3|\^_?\^")
+
+
+class Mark(enum.IntEnum):
+    """What stands between two words, as the model reads it. The values are part of a bundle."""
+
+    SPACE = 0
+    COMMA = 1
+    PERIOD = 2
+    QUESTION = 3
+    EXCLAMATION = 4
+    ELLIPSIS = 5
+    COLON = 6
+    DASH = 7
+    JOINT = 8
+    URL = 9
+    MENTION = 10
+    EMOJI = 11
+    OPENING = 12
+    CLOSING = 13
+    OTHER = 14
+    LINE = 15
+
+
+MARKS = len(Mark)
+
+_BY_CHARACTER = {
+    ",": Mark.COMMA, "、": Mark.COMMA, "，": Mark.COMMA,
+    ".": Mark.PERIOD, "。": Mark.PERIOD,
+    "?": Mark.QUESTION, "？": Mark.QUESTION, "¿": Mark.OPENING,
+    "!": Mark.EXCLAMATION, "！": Mark.EXCLAMATION, "¡": Mark.OPENING,
+    "…": Mark.ELLIPSIS,
+    ":": Mark.COLON, ";": Mark.COLON, "：": Mark.COLON, "；": Mark.COLON,
+    "-": Mark.DASH, "–": Mark.DASH, "—": Mark.DASH,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """One message as words and the marks around them.
+
+    `words` are lower-cased; `marks[i]` stands before `words[i]` and the last mark after the last
+    word, so there is always one mark more than there are words.
+    """
+
+    words: list[str]
+    marks: list[int]
+
+
+def normalize(message: str) -> str:
+    """Lower-cased, with the typographic apostrophe read as the plain one."""
+    return message.lower().replace("’", "'")
+
+
+def tokenize(message: str) -> Tokens:
+    """Split one message into words and marks."""
+    parts = WORD.split(normalize(message))
+    gaps = parts[0::2]
+    # Start and end read like a space: who is still typing can't know yet that it is the end.
+    gaps[0] = " " + gaps[0]
+    gaps[-1] += " "
+    return Tokens(words=parts[1::2], marks=[mark_of(gap) for gap in gaps])
+
+
+def words_of(message: str) -> list[str]:
+    """The words of one message, lower-cased."""
+    return WORD.findall(normalize(message))
+
+
+def surfaces_of(message: str) -> list[str]:
+    """The words as they were typed, one for each of `words_of(message)`, ’ read as '.
+
+    A few characters change their length when lower-cased ("İ"); a message in which that moves the
+    words gives the lower-cased ones.
+    """
+    surfaces = [s.replace("’", "'") for s in _RAW_WORD.findall(message)]
+    words = words_of(message)
+    same = len(surfaces) == len(words) and all(
+        s.lower() == w for s, w in zip(surfaces, words, strict=True)
+    )
+    return surfaces if same else words
+
+
+def address_flags(message: str) -> list[bool]:
+    """For each word of the message: is it a piece of a URL or an e-mail address?"""
+    text = normalize(message)
+    spans = [match.span() for match in _ADDRESS.finditer(text)]
+    if not spans:
+        return [False] * len(WORD.findall(text))
+    return [
+        any(start <= match.start() < end for start, end in spans) for match in WORD.finditer(text)
+    ]
+
+
+@functools.lru_cache(maxsize=4096)
+def mark_of(gap: str) -> int:
+    """The mark of what stands between two words: the class looked for first that is in it.
+
+    Only punctuation with no space on either side joins its words ("well-known", "example.org").
+    """
+    core = gap.strip()
+    if not core:
+        return int(Mark.LINE if "\n" in gap else Mark.SPACE)
+    if "://" in core or gap == "@":
+        return int(Mark.URL)
+    if core.endswith("@") and gap.endswith("@"):
+        return int(Mark.MENTION)
+    if _FACE.search(core) or any(_is_emoji(c) for c in core):
+        return int(Mark.EMOJI)
+    if ".." in core or "…" in core:
+        return int(Mark.ELLIPSIS)
+    if core == gap:
+        return int(Mark.JOINT)
+    if "\n" in gap:
+        return int(Mark.LINE)
+    if category := _bracket(gap, core):
+        return int(category)
+    return int(next((_BY_CHARACTER[c] for c in reversed(core) if c in _BY_CHARACTER), Mark.OTHER))
+
+
+def _bracket(gap: str, core: str) -> Mark | None:
+    """Opening when the last character leans on the next word, closing when it is a lone bracket."""
+    last = core[-1]
+    straight = last in "\"'*_~`"
+    if unicodedata.category(last) in {"Ps", "Pi"} or (straight and gap[0].isspace()):
+        return Mark.OPENING
+    if unicodedata.category(last) in {"Pe", "Pf"} or straight:
+        return Mark.CLOSING
+    return None
+
+
+def _is_emoji(character: str) -> bool:
+    """Pictographs, dingbats, flags and skin tones; not digits or plain punctuation."""
+    point = ord(character)
+    return (
+        0x1F000 <= point <= 0x1FAFF
+        or 0x2600 <= point <= 0x27BF
+        or 0x2B00 <= point <= 0x2BFF
+        or point == 0xFE0F
+    )

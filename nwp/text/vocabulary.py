@@ -1,0 +1,140 @@
+"""The words a model knows, their ids, and how each is written.
+
+Ids 0 to 4 are not words. The first three only ever stand in the input: padding, the begin of a
+message, and a number that is not in the vocabulary. From `FIRST_OUTPUT` on an id can be predicted:
+the end of a message, the unknown word, then the words.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nwp.text.tokenizer import Tokens, address_flags, tokenize
+
+PAD, BEGIN, NUMBER, END, UNKNOWN, FIRST_WORD = range(6)
+FIRST_OUTPUT = END
+
+Ids = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Words (lower-cased, unique) in order of their ids, and the form each is shown in."""
+
+    words: tuple[str, ...]
+    surfaces: tuple[str, ...]
+
+    @functools.cached_property
+    def index(self) -> dict[str, int]:
+        """Word to id."""
+        return {word: i for i, word in enumerate(self.words, FIRST_WORD)}
+
+    def __len__(self) -> int:
+        """Number of ids, the five that are no words included."""
+        return FIRST_WORD + len(self.words)
+
+    def target(self, word: str) -> int:
+        """The id to predict for a word."""
+        return self.index.get(word, UNKNOWN)
+
+    def input(self, word: str) -> int:
+        """The id to read for a word; numbers that are no words of the vocabulary share one."""
+        found = self.index.get(word)
+        return found if found is not None else (NUMBER if word[0].isdigit() else UNKNOWN)
+
+    def word(self, identity: int) -> str:
+        """The word of an id (ValueError for one that is no word)."""
+        if identity < FIRST_WORD:
+            raise ValueError(f"id {identity} is no word")
+        return self.words[identity - FIRST_WORD]
+
+    def surface(self, identity: int) -> str:
+        """How the word of an id is written inside a sentence ("i'm" as "I'm")."""
+        return self.surfaces[identity - FIRST_WORD]
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain data: the words, and a surface where it differs from its word."""
+        shown = {w: s for w, s in zip(self.words, self.surfaces, strict=True) if w != s}
+        return {"words": list(self.words), "surfaces": shown}
+
+    @classmethod
+    def from_lists(cls, words: Sequence[str], surfaces: dict[str, str]) -> Vocabulary:
+        """From words in order and the surfaces that differ from their word.
+
+        ValueError when words repeat, are empty or a surface is not its word's.
+        """
+        if not all(isinstance(w, str) and w for w in words) or len(set(words)) != len(words):
+            raise ValueError("words must be different non-empty strings")
+        if any(str(s).lower() != w for w, s in surfaces.items()):
+            raise ValueError("a surface must be its word with other capitals")
+        return cls(tuple(words), tuple(str(surfaces.get(w, w)) for w in words))
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Messages as ids, laid end to end: message i is positions `offsets[i]:offsets[i + 1]`.
+
+    A message of n words has n + 1 positions. Position j reads `inputs[j]` (the word before, or
+    BEGIN) and `marks[j]` (what stands after that word), and predicts `targets[j]` (a word, UNKNOWN
+    or, last, END). `addresses[j]` tells that the target is a piece of a URL or e-mail address.
+    """
+
+    inputs: Ids
+    marks: Ids
+    targets: Ids
+    addresses: npt.NDArray[np.bool_]
+    offsets: npt.NDArray[np.int64]
+
+    @property
+    def messages(self) -> int:
+        """How many messages."""
+        return len(self.offsets) - 1
+
+    @property
+    def words(self) -> int:
+        """How many words: the positions less one end a message."""
+        return len(self.targets) - self.messages
+
+
+def encode(messages: Sequence[str], vocabulary: Vocabulary) -> Encoded:
+    """Encode messages; those without any word are left out, for they have nothing to predict."""
+    inputs: list[int] = []
+    marks: list[int] = []
+    targets: list[int] = []
+    addresses: list[bool] = []
+    offsets = [0]
+    index = vocabulary.index
+    for message in messages:
+        tokens = tokenize(message)
+        if not tokens.words:
+            continue
+        known = [index.get(word, UNKNOWN) for word in tokens.words]
+        targets += known
+        targets.append(END)
+        inputs.append(BEGIN)
+        inputs += (
+            known if UNKNOWN not in known else [vocabulary.input(word) for word in tokens.words]
+        )
+        marks += tokens.marks
+        addresses += address_flags(message)
+        addresses.append(False)
+        offsets.append(len(targets))
+    return Encoded(
+        inputs=np.array(inputs, np.int32),
+        marks=np.array(marks, np.int32),
+        targets=np.array(targets, np.int32),
+        addresses=np.array(addresses, np.bool_),
+        offsets=np.array(offsets, np.int64),
+    )
+
+
+def context_ids(tokens: Tokens, vocabulary: Vocabulary) -> list[tuple[int, int]]:
+    """What the model reads for a context, position by position: (input id, mark)."""
+    inputs = [BEGIN, *(vocabulary.input(word) for word in tokens.words)]
+    return list(zip(inputs, tokens.marks, strict=True))

@@ -1,0 +1,323 @@
+"""The one module that imports syft: clients, peers, private datasets, jobs.
+
+Written for syft 0.10.0 and syft-rds 0.6.1. Syft has the parts that governance needs (datasites,
+datasets with a mock, jobs that an owner approves, encrypted files over a store) and some defects
+that a program must guard against; each guard says which. Everything used of syft that is not
+documented as public is listed in `tests/workers/test_adapter.py`, which fails on the day it changes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import logging
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+os.environ.setdefault("PRE_SYNC", "false")  # no hidden sync() inside .jobs and .datasets
+
+from pydantic import ConfigDict
+from syft.sync.connections.base_connection import ConnectionConfig
+from syft.sync.connections.connection_router import ConnectionRouter
+from syft.sync.connections.drive.gdrive_transport import GDriveConnection
+from syft.sync.connections.drive.mock_drive_service import (
+    MockDriveBackingStore,
+    MockDriveService,
+    MockFilesResource,
+)
+from syft.sync.messages.proposed_filechange import ProposedFileChangesMessage
+from syft.sync.sync.caches.datasite_owner_cache import DataSiteOwnerEventCacheConfig
+from syft.sync.sync.caches.datasite_watcher_cache import DataSiteWatcherCacheConfig
+from syft.sync.sync.datasite_owner_syncer import DatasiteOwnerSyncerConfig
+from syft.sync.sync.datasite_watcher_syncer import DatasiteWatcherSyncerConfig
+from syft.sync.syftbox_manager import SyftboxManagerConfig, default_collections_folder
+from syft.sync.version.peer_manager import PeerManagerConfig
+from syft_datasets.config import SyftBoxConfig
+from syft_job import SyftJobConfig
+from syft_permissions.spec.access import Access
+from syft_permissions.spec.rule import Rule
+from syft_permissions.spec.ruleset import PERMISSION_FILE_NAME, RuleSet
+from syft_rds import SyftRDSClient, SyftRDSClientConfig
+from syft_rds.config import DATASET_COLLECTION_SPECS
+
+logging.getLogger("syft").setLevel(logging.ERROR)
+
+DATASET = "corpus"
+PLAN_FILE = "plan.json"
+# A job's one command. The owner's own program reads the plan; no code of the server's ever runs.
+RUN_SH = 'exec "${NWP_WORKER:?}" code/plan.json\n'
+_JOB_FILES = {"run.sh", "config.yaml", "code/script.sh", f"code/{PLAN_FILE}"}
+# Compaction fails on files that are no text, and a run's box is short-lived.
+_SYNC = {"auto_checkpoint": False, "auto_compact": False}
+
+Client = SyftRDSClient
+
+
+def quiet() -> contextlib.AbstractContextManager[Any]:
+    """Syft prints progress from many calls; keep it out of the program's output."""
+    return contextlib.redirect_stdout(io.StringIO())
+
+
+# ----------------------------------------------------------------------------------- connections
+
+
+class _StoreFiles(MockFilesResource):  # type: ignore[misc]
+    """The store's files, without syft's limit of 100 a listing (which loses the 51st owner)."""
+
+    def list(self, **query: Any) -> Any:
+        return super().list(**{"pageSize": 1000, **query})
+
+
+class _StoreService(MockDriveService):  # type: ignore[misc]
+    """A drive over a store in memory, as one participant sees it."""
+
+    def files(self) -> _StoreFiles:
+        return _StoreFiles(self._backing_store, self._current_user)
+
+
+class _StoreConnection(GDriveConnection):  # type: ignore[misc]
+    """Syft's drive transport over a store in memory."""
+
+    @classmethod
+    def from_config(cls, config: StoreConnectionConfig) -> _StoreConnection:
+        connection = cls(email=config.email)
+        connection.setup(drive_service=_StoreService(config.store, config.email))
+        return connection
+
+
+class StoreConnectionConfig(ConnectionConfig):  # type: ignore[misc]
+    """Connects one participant to a store that all share."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+    connection_type: ClassVar[type] = _StoreConnection
+    email: str
+    store: Any
+
+
+def new_store() -> Any:
+    """An empty store in memory, for participants of one process."""
+    return MockDriveBackingStore()
+
+
+def stored_bytes(store: Any) -> dict[str, bytes]:
+    """File id to content of everything in a store, as whoever runs the store sees it."""
+    return {str(identity): file.content for identity, file in store.files.items()}
+
+
+class _CheckedRouter(ConnectionRouter):  # type: ignore[misc]
+    """An owner's reader of file messages that closes the gravest hole of syft 0.10.
+
+    Syft believes the sender named inside a message: any peer could submit a job as another, or
+    approve its own as the owner. Here a message counts only for the peer whose inbox (and, with
+    encryption, whose signature) it is, and only for paths inside the datasite.
+    """
+
+    def owner_get_next_proposed_filechange_message(
+        self, sender_email: str
+    ) -> ProposedFileChangesMessage | None:
+        while message := super().owner_get_next_proposed_filechange_message(sender_email):
+            paths = [change.path_in_datasite for change in message.proposed_file_changes]
+            honest = message.sender_email == sender_email
+            if honest and not any(".." in p.parts or p.is_absolute() for p in paths):
+                return message
+            message.sender_email = sender_email  # archived under the name of who really sent it
+            self.owner_remove_proposed_filechange_from_inbox(message)
+        return None
+
+
+def open_client(email: str, folder: Path, store: Any, *, owner: bool) -> Client:
+    """A data owner's or the server's client over a store in memory.
+
+    Syft leaves keys and private data readable by every user of the machine, so the box's parent
+    folder is made here, closed to others.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    connection = StoreConnectionConfig(email=email, store=store)
+    collections = default_collections_folder(folder, email, DATASET_COLLECTION_SPECS)
+    who = {"email": email, "syftbox_folder": folder, "connection_configs": [connection]}
+    owner_cache = DataSiteOwnerEventCacheConfig(
+        email=email,
+        syftbox_folder=folder,
+        use_in_memory_cache=False,  # with True an owner sees no jobs
+        collections_folder=collections,
+    )
+    sync = SyftboxManagerConfig(
+        email=email,
+        syftbox_folder=folder,
+        use_in_memory_cache=False,
+        has_do_role=owner,
+        has_ds_role=not owner,
+        datasite_owner_syncer_config=DatasiteOwnerSyncerConfig(
+            **who,
+            collections_folder=collections,
+            collection_specs=DATASET_COLLECTION_SPECS,
+            cache_config=owner_cache,
+        ),
+        datasite_watcher_syncer_config=DatasiteWatcherSyncerConfig(
+            **who,
+            datasite_watcher_cache_config=DataSiteWatcherCacheConfig(
+                **who, use_in_memory_cache=False, collection_specs=DATASET_COLLECTION_SPECS
+            ),
+        ),
+        peer_manager_config=PeerManagerConfig(
+            **who,
+            has_do_role=owner,
+            has_ds_role=not owner,
+            use_encryption=True,
+            n_threads=2,
+            suppress_version_warnings=True,
+        ),
+    )
+    config = SyftRDSClientConfig(
+        sync=sync,
+        dataset=SyftBoxConfig(syftbox_folder=folder, email=email),
+        job=SyftJobConfig(syftbox_folder=folder, current_user_email=email, has_do_role=owner),
+    )
+    with quiet():
+        client = SyftRDSClient.from_config(config)
+        if syncer := client.sync_engine.datasite_owner_syncer:
+            old = syncer.connection_router
+            syncer.connection_router = _CheckedRouter(
+                connections=old.connections, peer_store=old.peer_store
+            )
+        client.peer_manager.write_own_version()  # peers skip a client without a version file
+    return client
+
+
+def enrol(server: Client, owners: Mapping[str, Client]) -> None:
+    """Peer every owner with the server; afterwards both sides hold each other's keys."""
+    with quiet():
+        for email in owners:
+            server.add_peer(email, verbose=False, sync=False)
+        for owner in owners.values():
+            owner.load_peers()
+            owner.approve_peer_request(server.email, verbose=False)
+            owner.load_peers()
+        server.load_peers(force_download=True)
+
+
+def sync(client: Client) -> None:
+    """Exchange files (mocks, jobs and their states) with the store, now and only now."""
+    with quiet():
+        client.sync(**_SYNC)
+
+
+# -------------------------------------------------------------------------------------- datasets
+
+
+def create_dataset(client: Client, private: bytes, mock: bytes, name: str, reader: str) -> None:
+    """Register one private file with its mock; only the mock ever leaves the datasite."""
+    with tempfile.TemporaryDirectory() as temporary, quiet():
+        for part, content in (("private", private), ("mock", mock)):
+            folder = Path(temporary, part)
+            folder.mkdir(mode=0o700)
+            (folder / name).write_bytes(content)
+        dataset = client.create_dataset(
+            name=DATASET,
+            mock_path=Path(temporary, "mock"),
+            private_path=Path(temporary, "private"),
+            summary="Messages of some users, one JSON object a line",
+            users=[reader],
+            upload_private=False,  # True would upload plain text even with encryption on
+            sync=False,
+        )
+        for path in dataset.private_files:
+            path.chmod(0o600)  # syft leaves 0644
+
+
+def private_files(client: Client) -> list[Path]:
+    """Owner: the files that the private dataset points to, on the owner's own disk."""
+    with quiet():
+        return [Path(path) for path in client.dataset_manager.get(DATASET).private_files]
+
+
+def mock_files(client: Client, owner: str) -> list[Path]:
+    """Server: the mock that an owner shares."""
+    with quiet():
+        return [Path(p) for p in client.dataset_manager.get(DATASET, datasite=owner).mock_files]
+
+
+# ------------------------------------------------------------------------------------------ jobs
+
+
+def submit_job(server: Client, owner: str, name: str, plan: str) -> None:
+    """Submit a plan as a job of one fixed command and one data file."""
+    with quiet():
+        folder = server.job_client.submit_bash_job(owner, RUN_SH, job_name=name)
+        (folder / "code" / PLAN_FILE).write_text(plan, encoding="utf-8")
+        server.sync_engine.push_job_files(folder)
+
+
+def jobs(client: Client) -> list[Any]:
+    """The jobs that a client knows of, as of its last sync."""
+    with quiet():
+        return list(client.jobs)
+
+
+def job_files_fault(job: Any) -> str | None:
+    """Why a job's files are not those of a plan, or None. Nothing is run to find out.
+
+    Syft's own check of submitted code leaves run.sh out: it must be held to the fixed command here.
+    """
+    root = job.job_submission_path
+    paths = [p for p in root.rglob("*") if p.is_file() or p.is_symlink()]
+    if any(p.is_symlink() for p in paths):
+        return "a job file is a link"
+    if {str(p.relative_to(root)) for p in paths} != _JOB_FILES:
+        return "unexpected files"
+    if any((root / f).read_text() != RUN_SH for f in ("run.sh", "code/script.sh")):
+        return "the command is not the fixed one"
+    return None
+
+
+def job_plan(job: Any) -> str:
+    """The plan's text in a job."""
+    text: str = (job.job_submission_path / "code" / PLAN_FILE).read_text(encoding="utf-8")
+    return text
+
+
+def job_digest(job: Any) -> str:
+    """SHA-256 over every submitted file of a job (path, size and bytes).
+
+    Files may still be overwritten after approval: an owner pins this and compares before each use.
+    """
+    root = job.job_submission_path
+    digest = hashlib.sha256()
+    for path in sorted(p for p in root.rglob("*") if p.is_file()):
+        digest.update(f"{path.relative_to(root)}\0{path.stat().st_size}\0".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def approve(job: Any, reader: str) -> None:
+    """Owner: approve a job. Its logs stay at home; without this rule syft would share them."""
+    rules = RuleSet(
+        terminal=True,
+        rules=[
+            Rule(pattern=pattern, access=Access(read=[reader]))
+            for pattern in ("state.yaml", "outputs/**")
+        ],
+    )
+    with quiet():
+        job.job_review_path.mkdir(parents=True, exist_ok=True)
+        rules.save(job.job_review_path / PERMISSION_FILE_NAME)
+        job.approve("plan within the limits", approval_method="auto")
+
+
+def reject(job: Any, reason: str) -> None:
+    """Owner: reject a job; the submitter reads the reason."""
+    with quiet():
+        job.reject(reason)
+
+
+def deposit(client: Client, job: Any, result: str, name: str) -> None:
+    """Owner: close a job with a small text as its result."""
+    with tempfile.TemporaryDirectory() as temporary, quiet():
+        path = Path(temporary, name)
+        path.write_text(result, encoding="utf-8")
+        job.accept_by_depositing_result(str(path))
+    sync(client)

@@ -1,0 +1,280 @@
+"""A worker: a PySyft datasite that holds its users' text and runs only what its owner approved."""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nwp.corpus.readers import jsonl
+from nwp.corpus.split import part_of
+from nwp.corpus.types import Tally, gather
+from nwp.errors import BadInput, BadMessage, NwpError
+from nwp.federated.parcel import Envelope, Parcel, Schema, pack, peek, unpack, unpack_own
+from nwp.federated.plan import Plan, SurveyPlan, plan_digest, read_plan
+from nwp.files import write_atomic
+from nwp.model.lstm import FloatArray
+from nwp.text.vocabulary import Encoded, encode
+from nwp.workers import adapter
+from nwp.workers.channel import Channel, Tap
+from nwp.workers.engines import Engine
+from nwp.workers.policy import Policy, fault
+from nwp.workers.tasks import phases_of
+
+DATA_FILE = "users.jsonl"
+
+
+class Refusal(enum.IntEnum):
+    """Why a worker does not answer. Only the number travels; the words are the reader's own."""
+
+    NOT_APPROVED = 1
+    NO_DATA = 2
+    BAD_REQUEST = 3
+    ALREADY_ANSWERED = 4
+
+    @property
+    def words(self) -> str:
+        """The reason in words."""
+        return _REASONS[self]
+
+
+_REASONS = {
+    Refusal.NOT_APPROVED: "its owner has not approved this plan",
+    Refusal.NO_DATA: "its private data is gone or can't be read",
+    Refusal.BAD_REQUEST: "the request was damaged or not as agreed",
+    Refusal.ALREADY_ANSWERED: "it has answered this round already",
+}
+
+REFUSED = Schema(fields={"reason": int})
+
+
+class _Refuse(NwpError):
+    def __init__(self, reason: Refusal) -> None:
+        super().__init__(reason.words)
+        self.reason = reason
+
+
+@dataclass
+class Datasite:
+    """One owner's side. Boxes, pins and the ledger lie in `folder`, which only the owner can read.
+
+    The pins (approved job to digests) and the ledger of answers lie outside the synced box: a
+    job's recorded state proves nothing, and a request may be sent twice.
+    """
+
+    client: adapter.Client
+    folder: Path
+    server: str
+    policy: Policy
+    engine: Engine
+    tap: Tap | None = None
+    pins: dict[str, dict[str, str]] = field(default_factory=dict)
+    _private: _Private | None = None
+
+    def __post_init__(self) -> None:
+        self.channel = Channel(self.client, self.tap)
+        self.ledger = Ledger(self.folder / "ledger.jsonl")
+
+    def review(self) -> dict[str, str]:
+        """Approve or reject each pending job by the policy; job name to the reason of a refusal."""
+        refused = {}
+        adapter.sync(self.client)
+        for job in adapter.jobs(self.client):
+            if job.status != "pending":
+                continue
+            reason, plan = self._judge(job)
+            if reason or plan is None:
+                refused[job.name] = reason or "not a plan"
+                adapter.reject(job, refused[job.name])
+                continue
+            # The pin comes first: what changes after it is noticed before the next use.
+            self._pin(plan_digest(plan), job.name, adapter.job_digest(job))
+            adapter.approve(job, self.server)
+        adapter.sync(self.client)
+        return refused
+
+    def _judge(self, job: Any) -> tuple[str | None, Plan | None]:
+        if job.submitted_by != self.server:
+            return "unknown submitter", None
+        if reason := adapter.job_files_fault(job):
+            return reason, None
+        try:
+            plan = read_plan(adapter.job_plan(job))
+        except (BadMessage, UnicodeDecodeError) as error:
+            return f"not a plan: {error}", None
+        return fault(self.policy, plan), plan
+
+    def _pin(self, plan: str, job: str, digest: str) -> None:
+        self.pins[plan] = {"job": job, "digest": digest}
+        write_atomic(self.folder / "pins.json", json.dumps(self.pins), mode=0o600)
+
+    def revoke(self, plan: str) -> None:
+        """Take back the approval of a plan, by its digest: from now on its requests are refused."""
+        self.pins.pop(plan, None)
+        write_atomic(self.folder / "pins.json", json.dumps(self.pins), mode=0o600)
+
+    def approved_plan(self, digest: str) -> tuple[Plan, Any]:
+        """The plan of an approved job, if it still is byte for byte what was approved, and the job."""
+        pin = self.pins.get(digest)
+        found = [j for j in adapter.jobs(self.client) if pin and j.name == pin["job"]]
+        if not pin or not found or found[0].status != "approved":
+            raise _Refuse(Refusal.NOT_APPROVED)
+        if adapter.job_digest(found[0]) != pin["digest"]:
+            raise _Refuse(Refusal.NOT_APPROVED)
+        return read_plan(adapter.job_plan(found[0])), found[0]
+
+    def serve(self) -> None:
+        """Answer or refuse every message that waits, once each."""
+        for name, file_id in self.channel.names(self.server).items():
+            envelope = Envelope("ask", "", name, 0)
+            try:
+                data, _ = self.channel.receive(self.server, file_id)
+                envelope = peek(data)
+                reply, schema = self._answer(envelope, data)
+                kind = "answer"
+            except (_Refuse, BadMessage) as error:
+                reason = error.reason if isinstance(error, _Refuse) else Refusal.BAD_REQUEST
+                reply, schema, kind = Parcel({"reason": int(reason)}), REFUSED, "refuse"
+            out = pack(Envelope(kind, envelope.job, envelope.phase, envelope.round), reply, schema)
+            if kind == "answer":
+                self.ledger.write(envelope, out)  # first: a crash never allows a second answer
+            self.channel.send(self.server, name, out)
+
+    def _answer(self, envelope: Envelope, data: bytes) -> tuple[Parcel, Schema]:
+        plan, _ = self.approved_plan(envelope.job)
+        phase = phases_of(plan).get(envelope.phase)
+        if phase is None or envelope.kind != "ask":
+            raise _Refuse(Refusal.BAD_REQUEST)
+        rounds = getattr(plan, "rounds", 1)
+        if not 1 <= envelope.round <= rounds:
+            raise _Refuse(Refusal.BAD_REQUEST)
+        if self.ledger.has(envelope):
+            raise _Refuse(Refusal.ALREADY_ANSWERED)
+        _, request = unpack(data, phase.request(plan))
+        try:
+            side = _Side(plan, self._data(), self.engine, self.folder, envelope)
+        except (BadInput, OSError) as error:
+            raise _Refuse(Refusal.NO_DATA) from error
+        return phase.answer(side, envelope.round, request), phase.reply(plan)
+
+    def _data(self) -> _Private:
+        """The users' messages, from what the private dataset points to at this moment."""
+        files = adapter.private_files(self.client)
+        if [f.name for f in files] != [DATA_FILE]:
+            raise BadInput("the private dataset does not point to one file of messages")
+        digest = hashlib.sha256(files[0].read_bytes()).hexdigest()
+        if self._private is None or self._private.digest != digest:
+            corpus = gather("private", jsonl.read(files[0], tally := Tally()), tally)
+            self._private = _Private(digest, corpus.users)
+        return self._private
+
+    def receipt(self, plan: str) -> None:
+        """Close the plan's job: what was answered, and how many bytes of answers, as its result."""
+        try:
+            _, job = self.approved_plan(plan)
+        except _Refuse:
+            return
+        adapter.deposit(
+            self.client, job, json.dumps(self.ledger.summary(plan), sort_keys=True), "receipt.json"
+        )
+
+
+@dataclass
+class _Private:
+    """The private text as read, by the digest of its file, and what was encoded of it."""
+
+    digest: str
+    users: Mapping[str, tuple[str, ...]]
+    encoded: dict[tuple[int, str], list[Encoded]] = field(default_factory=dict)
+
+
+@dataclass
+class _Side:
+    """What a phase may use here (`nwp.federated.protocol.WorkerSide`)."""
+
+    plan: Plan
+    private: _Private
+    engine: Engine
+    folder: Path
+    envelope: Envelope
+
+    @property
+    def names(self) -> Sequence[str]:
+        return list(self.private.users)
+
+    def messages(self, part: str) -> Mapping[str, Sequence[str]]:
+        return {user: part_of(texts, part) for user, texts in self.private.users.items()}
+
+    def encoded(self, part: str) -> Sequence[Encoded]:
+        if isinstance(self.plan, SurveyPlan):
+            raise _Refuse(Refusal.BAD_REQUEST)
+        key = (hash(self.plan.words), part)
+        if key not in self.private.encoded:
+            vocabulary = self.plan.vocabulary()
+            self.private.encoded[key] = [
+                encode(texts, vocabulary) for texts in self.messages(part).values()
+            ]
+        return self.private.encoded[key]
+
+    def run(
+        self, function: Callable[..., Any], shared: FloatArray, tasks: Sequence[tuple[Any, ...]]
+    ) -> Iterator[Any]:
+        return self.engine.run(function, shared, tasks)
+
+    def remember(self, parcel: Parcel) -> None:
+        envelope = Envelope("memory", self.envelope.job, "memory", self.envelope.round)
+        write_atomic(self._memory(), pack(envelope, parcel, Schema.of(parcel)), mode=0o600)
+
+    def recall(self) -> Parcel:
+        if not self._memory().exists():
+            return Parcel()
+        return unpack_own(self._memory().read_bytes())
+
+    def _memory(self) -> Path:
+        return self.folder / f"memory-{self.envelope.job[:16]}-{self.envelope.round}.safetensors"
+
+
+class Ledger:
+    """What was answered: an append-only file of JSON lines, each on disk before its answer leaves."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        self.entries: list[dict[str, Any]] = [json.loads(line) for line in lines]
+        self._seen = {(e["job"], e["phase"], e["round"]) for e in self.entries}
+
+    def has(self, envelope: Envelope) -> bool:
+        """Was this phase of this round of this job answered?"""
+        return (envelope.job, envelope.phase, envelope.round) in self._seen
+
+    def write(self, envelope: Envelope, message: bytes) -> None:
+        """Enter one answer."""
+        entry = {
+            "job": envelope.job,
+            "phase": envelope.phase,
+            "round": envelope.round,
+            "bytes": len(message),
+            "sha256": hashlib.sha256(message).hexdigest(),
+        }
+        new = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(new, "a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self.entries.append(entry)
+        self._seen.add((envelope.job, envelope.phase, envelope.round))
+
+    def summary(self, job: str) -> dict[str, Any]:
+        """The answers of one job: how many of each phase, and their bytes."""
+        mine = [e for e in self.entries if e["job"] == job]
+        phases = sorted({e["phase"] for e in mine})
+        return {
+            "answers": {p: sum(e["phase"] == p for e in mine) for p in phases},
+            "bytes": sum(e["bytes"] for e in mine),
+        }
+

@@ -1,0 +1,168 @@
+"""How a worker runs its users: in this process, or in several with one thread each.
+
+An engine maps a function over tasks and gives the results in order. Each task is computed alike
+everywhere, so that the engine changes nothing in what comes out.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+from nwp.errors import NwpError
+from nwp.model.lstm import FloatArray
+
+_TRIES = 3
+
+
+class Engine(Protocol):
+    """Runs `function(shared, *task)` for each task, results in order."""
+
+    def run(
+        self, function: Callable[..., Any], shared: FloatArray, tasks: Sequence[tuple[Any, ...]]
+    ) -> Iterator[Any]:
+        """`function` must be importable by name; `shared` is read, never written."""
+
+    def close(self) -> None:
+        """Free what the engine holds."""
+
+
+class InProcess:
+    """One task after another, here."""
+
+    def __init__(self, threads: int = 1) -> None:
+        _set_threads(threads)
+
+    def run(
+        self, function: Callable[..., Any], shared: FloatArray, tasks: Sequence[tuple[Any, ...]]
+    ) -> Iterator[Any]:
+        """See `Engine`."""
+        return (function(shared, *task) for task in tasks)
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+class Processes:
+    """A pool of worker processes; a task whose process is killed is computed again."""
+
+    def __init__(self, count: int, threads: int = 1) -> None:
+        self._count, self._threads = count, threads
+        self._pool: ProcessPoolExecutor | None = None
+        self._folder = tempfile.TemporaryDirectory(prefix="nwp-")
+        self._version = 0
+
+    def run(
+        self, function: Callable[..., Any], shared: FloatArray, tasks: Sequence[tuple[Any, ...]]
+    ) -> Iterator[Any]:
+        """See `Engine`. The shared array is written once and read by each process once."""
+        if not tasks:
+            return
+        self._version += 1
+        path = Path(self._folder.name, f"{self._version}.f32")
+        shared.tofile(path)
+        try:
+            waiting = [self._submit(function, path, task) for task in tasks]
+            for index, task in enumerate(tasks):
+                yield self._result(waiting, index, function, path, task, tasks)
+        finally:
+            path.unlink()
+
+    def _submit(
+        self, function: Callable[..., Any], path: Path, task: tuple[Any, ...]
+    ) -> Future[Any]:
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(
+                self._count,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=_begin,
+                initargs=(self._threads,),
+            )
+        return self._pool.submit(_call, function, str(path), task)
+
+    def _result(
+        self,
+        waiting: list[Future[Any]],
+        index: int,
+        function: Callable[..., Any],
+        path: Path,
+        task: tuple[Any, ...],
+        tasks: Sequence[tuple[Any, ...]],
+    ) -> Any:
+        for _ in range(_TRIES):
+            try:
+                return waiting[index].result()
+            except BrokenProcessPool:
+                # Every task that was not finished is lost with its process: hand them out again.
+                self._shutdown()
+                for later in range(index, len(tasks)):
+                    if waiting[later].done() and not waiting[later].exception():
+                        continue
+                    waiting[later] = self._submit(function, path, tasks[later])
+        raise NwpError(
+            f"a worker process was killed {_TRIES} times at the same work",
+            "Is there enough memory? --processes 1 needs least.",
+        )
+
+    def _shutdown(self) -> None:
+        if self._pool:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool = None
+
+    def close(self) -> None:
+        """End the processes."""
+        self._shutdown()
+        self._folder.cleanup()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def make_engine(processes: int, threads: int = 1) -> Engine:
+    """The engine for a number of processes (0: one for each core this process may use)."""
+    count = processes or len(os.sched_getaffinity(0))
+    return InProcess(threads) if count == 1 else Processes(count, threads)
+
+
+_cached: tuple[str, FloatArray] = ("", np.zeros(0, np.float32))
+
+
+def _call(function: Callable[..., Any], path: str, task: tuple[Any, ...]) -> Any:
+    """In a worker process: run one task."""
+    global _cached  # noqa: PLW0603 (one shared array a process, kept between its tasks)
+    if _cached[0] != path:
+        _cached = (path, np.fromfile(path, np.float32))
+    return function(_cached[1], *task)
+
+
+def _begin(threads: int) -> None:
+    """In a worker process, first: Ctrl-C is the parent's to handle; without a parent, end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _set_threads(threads)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _set_threads(threads: int) -> None:
+    import torch  # noqa: PLC0415
+
+    torch.set_num_threads(threads)

@@ -1,0 +1,46 @@
+"""An owner's rules: which plans are approved. What they do not allow is refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nwp.federated.plan import EvaluatePlan, Plan, SurveyPlan, TrainPlan
+from nwp.model.lstm import parameter_count
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Limits within which an owner lets plans run.
+
+    `kinds` of plans allowed; `min_k` users at least must share a word that leaves; `rows`: may
+    counts of each user leave, rather than their sum alone.
+    """
+
+    kinds: tuple[str, ...] = (SurveyPlan.kind, TrainPlan.kind, EvaluatePlan.kind)
+    min_k: int = 1
+    max_rounds: int = 10_000
+    max_epochs: int = 100
+    max_parameters: int = 100_000_000
+    rows: bool = False
+
+
+NOTHING = Policy(kinds=())
+
+
+def fault(policy: Policy, plan: Plan) -> str | None:
+    """Why the policy refuses a plan, in words, or None when it allows it."""
+    if plan.kind not in policy.kinds:
+        return f"the owner allows no {plan.kind} plan"
+    if isinstance(plan, SurveyPlan):
+        if plan.k < policy.min_k:
+            return f"k = {plan.k}, the owner wants {policy.min_k} or more"
+        return None
+    if parameter_count(plan.model) > policy.max_parameters:
+        return f"a model of more than {policy.max_parameters} parameters"
+    if isinstance(plan, EvaluatePlan):
+        return "counts of each user are not given out" if plan.rows and not policy.rows else None
+    if plan.rounds > policy.max_rounds:
+        return f"{plan.rounds} rounds, the owner allows {policy.max_rounds}"
+    if plan.local.epochs > policy.max_epochs:
+        return f"{plan.local.epochs} local epochs, the owner allows {policy.max_epochs}"
+    return None

@@ -1,0 +1,181 @@
+"""Server and workers in one process: real datasites, jobs and messages over a store in memory.
+
+This shows the flow and holds everyone to the rules. It is no isolation: all share one memory.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from nwp.corpus.types import Corpus
+from nwp.errors import BadMessage, BadSettings
+from nwp.federated.parcel import Envelope, Parcel, pack, peek, unpack
+from nwp.federated.plan import Plan, plan_digest, plan_text
+from nwp.federated.protocol import Phase, Replies
+from nwp.text.building import public_order
+from nwp.workers import adapter
+from nwp.workers.channel import Channel, Tap
+from nwp.workers.datasite import DATA_FILE, REFUSED, Datasite, Refusal
+from nwp.workers.engines import Engine
+from nwp.workers.policy import NOTHING, Policy
+
+SERVER = "server@nwp.example"
+
+
+def deal(users: Sequence[str], workers: int) -> dict[str, tuple[str, ...]]:
+    """Worker name to its users: dealt out in turn, in order of their ids."""
+    if not 1 <= workers <= len(users):
+        raise BadSettings(
+            f"{workers} workers for {len(users)} users",
+            f"Give --workers between 1 and {len(users)}.",
+        )
+    width = len(str(workers))
+    ordered = sorted(users)
+    return {f"worker-{i + 1:0{width}}": tuple(ordered[i::workers]) for i in range(workers)}
+
+
+def usual_workers(users: int) -> int:
+    """How many workers when nobody says: about four users each, eight workers at most."""
+    return max(1, min(8, users // 4))
+
+
+@dataclass(frozen=True)
+class Job:
+    """A submitted plan: its digest, the workers that approved it, and the others' reasons."""
+
+    plan: Plan
+    digest: str
+    approved: tuple[str, ...]
+    refused: Mapping[str, str]
+
+
+@dataclass
+class Simulation:
+    """W workers and a server. A context manager: boxes are made on entry and deleted on exit."""
+
+    corpus: Corpus
+    deals: Mapping[str, tuple[str, ...]]
+    engine: Engine
+    policy: Policy = field(default_factory=Policy)
+    refusing: frozenset[str] = frozenset()
+    tap: Tap | None = None
+
+    def __enter__(self) -> Self:
+        if unknown := sorted(self.refusing - set(self.deals)):
+            raise BadSettings(f"no worker {unknown[0]!r}", f"Workers: {', '.join(self.deals)}.")
+        self._temporary = tempfile.TemporaryDirectory(prefix="nwp-")
+        root = Path(self._temporary.name)
+        self.store = adapter.new_store()
+        self.server = adapter.open_client(SERVER, root / "server" / "box", self.store, owner=False)
+        owners = {
+            _email(name): adapter.open_client(
+                _email(name), root / name / "box", self.store, owner=True
+            )
+            for name in self.deals
+        }
+        adapter.enrol(self.server, owners)
+        self.channel = Channel(self.server, self.tap)
+        self.datasites: dict[str, Datasite] = {}
+        for name, users in self.deals.items():
+            client = owners[_email(name)]
+            private = _lines({user: self.corpus.users[user] for user in users})
+            adapter.create_dataset(client, private, _mock(name), DATA_FILE, SERVER)
+            policy = NOTHING if name in self.refusing else self.policy
+            self.datasites[name] = Datasite(
+                client, root / name, SERVER, policy, self.engine, self.tap
+            )
+        adapter.sync(self.server)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._temporary.cleanup()
+
+    def submit(self, plan: Plan, name: str) -> Job:
+        """Send a plan to every worker as a job; each owner's policy decides at once."""
+        refused = {}
+        for worker, datasite in self.datasites.items():
+            adapter.submit_job(self.server, _email(worker), name, plan_text(plan))
+            refused |= {worker: reason for reason in datasite.review().values()}
+        adapter.sync(self.server)
+        digest = plan_digest(plan)
+        approved = tuple(w for w in self.datasites if w not in refused)
+        return Job(plan, digest, approved, refused)
+
+    def exchange(self, job: Job) -> _Exchange:
+        """The way to reach the workers under a job."""
+        return _Exchange(self, job)
+
+    def close(self, job: Job) -> None:
+        """Let every worker deposit its receipt, which marks the job as done."""
+        for worker in job.approved:
+            self.datasites[worker].receipt(job.digest)
+        adapter.sync(self.server)
+
+
+@dataclass(frozen=True)
+class _Exchange:
+    """Sends the requests of a phase, lets the workers answer, collects (`protocol.Exchange`)."""
+
+    simulation: Simulation
+    job: Job
+
+    def __call__(self, phase: Phase, number: int, requests: Mapping[str, Parcel]) -> Replies:
+        answers: dict[str, Parcel] = {}
+        absent: dict[str, str] = {}
+        channel, plan = self.simulation.channel, self.job.plan
+        name = f"{self.job.digest[:16]}.{number}.{phase.name}"
+        down = up = 0
+        for worker in sorted(requests):
+            peer, datasite = _email(worker), self.simulation.datasites[worker]
+            envelope = Envelope("ask", self.job.digest, phase.name, number)
+            down += channel.send(peer, name, pack(envelope, requests[worker], phase.request(plan)))
+            datasite.serve()
+            try:
+                waiting = channel.names(peer)
+                if name not in waiting:
+                    raise BadMessage("it did not answer")
+                data, size = channel.receive(peer, waiting[name])
+                up += size
+                answers[worker] = self._open(data, phase, number)
+            except BadMessage as error:
+                absent[worker] = error.message
+            channel.clear(peer)
+            datasite.channel.clear(SERVER)
+        return Replies(answers, absent, down, up)
+
+    def _open(self, data: bytes, phase: Phase, number: int) -> Parcel:
+        """An answer's content; BadMessage for a refusal, an old answer or a damaged one."""
+        about = peek(data)
+        if about.kind == "refuse":
+            _, refusal = unpack(data, REFUSED)
+            code = int(refusal.fields["reason"])
+            raise BadMessage(Refusal(code).words if code in list(Refusal) else "it refused")
+        if about != Envelope("answer", self.job.digest, phase.name, number):
+            raise BadMessage("its answer belongs to another request")
+        return unpack(data, phase.reply(self.job.plan))[1]
+
+
+def _email(worker: str) -> str:
+    return f"{worker}@nwp.example"
+
+
+def _lines(users: Mapping[str, Sequence[str]]) -> bytes:
+    """Messages as JSON lines."""
+    rows = [{"user": user, "text": text} for user, texts in users.items() for text in texts]
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+
+
+def _mock(name: str) -> bytes:
+    """Made-up messages of the same form, from public words: what the server may look at."""
+    rng, words = random.Random(name), public_order()[:500]
+    users = {
+        f"mock-{i}": [" ".join(rng.choices(words, k=rng.randint(3, 9))) for _ in range(10)]
+        for i in range(1, 4)
+    }
+    return _lines(users)

@@ -1,0 +1,22 @@
+"""Which phases each kind of plan allows on a worker: the whole of what a server can ask for."""
+
+from __future__ import annotations
+
+from nwp.evaluation.phases import EVALUATE, VALIDATE
+from nwp.federated.averaging import AGGREGATIONS
+from nwp.federated.plan import EvaluatePlan, Plan, SurveyPlan, TrainPlan
+from nwp.federated.protocol import Phase
+from nwp.federated.surveying import SURVEY
+
+
+def phases_of(plan: Plan) -> dict[str, Phase]:
+    """Phase name to phase, for those that a plan allows."""
+    found: tuple[Phase, ...] = ()
+    if isinstance(plan, SurveyPlan):
+        found = (SURVEY,)
+    elif isinstance(plan, EvaluatePlan):
+        found = (EVALUATE,)
+    elif isinstance(plan, TrainPlan) and plan.aggregation in AGGREGATIONS:
+        steps = AGGREGATIONS[plan.aggregation].steps
+        found = (*(step.phase for step in steps), VALIDATE)
+    return {phase.name: phase for phase in found}
