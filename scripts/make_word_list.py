@@ -19,7 +19,19 @@ from wordfreq import top_n_list
 SIZE = 20_000
 WORD = re.compile(r"[a-z]+(?:'[a-z]+)*")
 # Informal words that a word list made for spelling does not hold, kept because people type them.
-ALWAYS_LOWER = {"ok", "lol", "gonna", "wanna", "gotta", "yeah", "hmm", "omg", "http", "https", "www"}
+ALWAYS_LOWER = {
+    "ok",
+    "lol",
+    "gonna",
+    "wanna",
+    "gotta",
+    "yeah",
+    "hmm",
+    "omg",
+    "http",
+    "https",
+    "www",
+}
 # Of two letters only these take capitals: the rest of SCOWL's ("AL", "DE") are chemical or postal signs.
 SHORT_CAPITAL = {"tv", "uk", "un", "eu", "pc", "dc", "mr", "dr", "st", "jr", "ai", "ed", "jo"}
 
