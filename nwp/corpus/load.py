@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from nwp.corpus.readers import READERS, Reader
-from nwp.corpus.types import Corpus, Tally, gather
+from nwp.corpus.types import Corpus, Message, Tally, gather
 from nwp.errors import BadCorpus
 from nwp.files import shipped
 
@@ -43,6 +44,13 @@ def load_corpus(source: str, *, skip_bad_lines: bool = False) -> Corpus:
 
     A path wins over a name. BadCorpus says what is missing, empty or unreadable, and where.
     """
+    tally = Tally(lenient=skip_bad_lines)
+    _, messages = read_messages(source, tally)
+    return gather(source, messages, tally)
+
+
+def read_messages(source: str, tally: Tally) -> tuple[str, Iterator[Message]]:
+    """The format's name and the messages of a file, a folder or a known corpus, in its order."""
     path = Path(source).expanduser()
     known = known_corpora()
     if not path.exists() and source in known:
@@ -52,12 +60,22 @@ def load_corpus(source: str, *, skip_bad_lines: bool = False) -> Corpus:
             f"no corpus {source!r}: no such file or folder, and no known corpus of that name",
             f"Known corpora: {', '.join(known)}. `nwp corpus list` tells more.",
         )
-    tally = Tally(lenient=skip_bad_lines)
     try:
         reader = _reader_for(path)
-        return gather(source, reader.read(path, tally), tally)
     except OSError as error:
-        raise BadCorpus(f"cannot read {path}: {error.strerror}", "Check its permissions.") from error
+        raise _unreadable(path, error) from error
+    return reader.name, _guarded(path, reader.read(path, tally))
+
+
+def _guarded(path: Path, messages: Iterator[Message]) -> Iterator[Message]:
+    try:
+        yield from messages
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> BadCorpus:
+    return BadCorpus(f"cannot read {path}: {error.strerror or error}", "Check its permissions.")
 
 
 def _reader_for(path: Path) -> Reader:

@@ -26,6 +26,16 @@ def part_of(messages: Sequence[str], part: str) -> Sequence[str]:
     return messages[start:stop]
 
 
+def named_users(corpus: Corpus, names: str) -> tuple[str, ...]:
+    """Users by name, with commas between; BadSettings for one that the corpus does not have."""
+    users = tuple(sorted({name.strip() for name in names.split(",") if name.strip()}))
+    if missing := [user for user in users if user not in corpus.users]:
+        raise BadSettings(
+            f"{corpus.name} has no user {missing[0]!r}", _similar(missing[0], corpus.users)
+        )
+    return users
+
+
 def held_out(corpus: Corpus, wanted: str, seed: int) -> tuple[str, ...]:
     """The users to hold out: a share between 0 and 1 drawn by seed, or names with commas between.
 
@@ -34,11 +44,7 @@ def held_out(corpus: Corpus, wanted: str, seed: int) -> tuple[str, ...]:
     try:
         share = float(wanted)
     except ValueError:
-        names = tuple(sorted({n.strip() for n in wanted.split(",") if n.strip()}))
-        if missing := [n for n in names if n not in corpus.users]:
-            raise BadSettings(
-                f"{corpus.name} has no user {missing[0]!r}", _similar(missing[0], corpus.users)
-            ) from None
+        names = named_users(corpus, wanted)
     else:
         if not 0 <= share < 1:
             raise BadSettings(f"cannot hold out {share:g} of the users", "Give a share below 1.")
@@ -55,7 +61,7 @@ def only(corpus: Corpus, users: Iterable[str]) -> Corpus:
 
 
 def _similar(name: str, users: Mapping[str, object]) -> str:
-    import difflib  # noqa: PLC0415
+    import difflib
 
     close = difflib.get_close_matches(name, users, n=3) or sorted(users)[:3]
     return f"Users are named like {', '.join(close)}."

@@ -97,7 +97,7 @@ def build_vocabulary(surveys: Sequence[Survey], size: int, public: int) -> Vocab
     nothing is left.
     """
     # torchtext takes over a second to import, and only training needs it.
-    from torchtext.vocab import Vocab  # noqa: PLC0415
+    from torchtext.vocab import Vocab
 
     listed = public_words()
     weights: Counter[str] = Counter(
@@ -143,4 +143,3 @@ def _shown(word: str, listed: Mapping[str, str], reported: Counter[str] | None) 
     if listed.get(word, word) != word or not reported:
         return listed.get(word, word)
     return max(reported, key=lambda s: (reported[s], s))
-

@@ -50,7 +50,7 @@ def read(path: Path, tally: Tally) -> Iterator[Message]:
 
 
 @contextmanager
-def _binary(path: Path) -> Iterator[IO[bytes]]:
+def _binary(path: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
     """The file's bytes, unpacked when it is gzipped."""
     with path.open("rb") as raw:
         packed = raw.read(2) == _GZIP
