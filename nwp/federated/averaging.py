@@ -18,7 +18,7 @@ from nwp.federated.local import seed_for, train_group
 from nwp.federated.parcel import ArraySpec, Parcel, Schema
 from nwp.federated.plan import Plan, TrainPlan
 from nwp.federated.protocol import Aggregate, Aggregation, Phase, Step, WorkerSide
-from nwp.model.lstm import FloatArray, parameter_count
+from nwp.model.lstm import FloatArray
 
 _T = TypeVar("_T")
 
@@ -30,14 +30,14 @@ def _training(plan: Plan) -> TrainPlan:
 
 
 def _request(plan: Plan) -> Schema:
-    size = parameter_count(_training(plan).model)
+    size = _training(plan).model.parameters
     return Schema(
         arrays={"weights": ArraySpec("float32", (size,)), "users": ArraySpec("int64", (None,))}
     )
 
 
 def _reply(plan: Plan) -> Schema:
-    size = parameter_count(_training(plan).model)
+    size = _training(plan).model.parameters
     return Schema(
         fields={"words": int, "users": int, "loss": float},
         arrays={"update": ArraySpec("float32", (size,))},

@@ -13,7 +13,9 @@ def draw_cohort(plan: TrainPlan, number: int) -> dict[str, tuple[int, ...]]:
     The server draws over places, not names, which it does not know. Workers with nobody in the
     cohort are left out.
     """
-    everybody = [(worker, i) for worker in sorted(plan.workers) for i in range(plan.workers[worker])]
+    everybody = [
+        (worker, i) for worker in sorted(plan.workers) for i in range(plan.workers[worker])
+    ]
     size = min(plan.cohort or len(everybody), len(everybody))
     rng = np.random.default_rng([plan.seed, number])
     drawn = sorted(rng.choice(len(everybody), size, replace=False).tolist())

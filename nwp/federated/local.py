@@ -7,7 +7,7 @@ minibatch SGD over the user's own messages. `nwp.federated.reference` is the sam
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,23 +85,31 @@ def train_user(
     rng = np.random.default_rng(seed)
     generator = torch.Generator().manual_seed(seed)
     model.set_weights(start)
-    parameters = list(model.parameters())
     total, targets, steps = 0.0, 0, 0
     for _ in range(work.epochs):
-        for batch in make_batches(user, work, rng):
-            loss = model.loss(batch.inputs, batch.marks, batch.targets, generator)
-            gradients = torch.autograd.grad(loss, parameters)
-            with torch.no_grad():
-                scale = work.learning_rate * _clip_scale(gradients, work.clip_norm)
-                torch._foreach_add_(parameters, gradients, alpha=-scale)
-            count = int((batch.targets > 0).sum())
-            total, targets, steps = total + loss.item() * count, targets + count, steps + 1
+        for loss, count in take_steps(model, make_batches(user, work, rng), work, generator):
+            total, targets, steps = total + loss * count, targets + count, steps + 1
     return UserUpdate(
         delta=model.flat - start,
         words=work.epochs * user.words,
         loss=total / max(targets, 1),
         steps=steps,
     )
+
+
+def take_steps(
+    model: NextWordModel, batches: Iterable[Batch], work: LocalWork, generator: torch.Generator
+) -> Iterator[tuple[float, int]]:
+    """One step of SGD a batch, as `model` is; gives each batch's mean loss before its step, and its
+    number of targets. The generator is for dropout."""
+    parameters: list[Tensor] = list(model.parameters())
+    for batch in batches:
+        loss = model.loss(batch.inputs, batch.marks, batch.targets, generator)
+        gradients = torch.autograd.grad(loss, parameters)
+        with torch.no_grad():
+            scale = work.learning_rate * _clip_scale(gradients, work.clip_norm)
+            torch._foreach_add_(parameters, gradients, alpha=-scale)
+        yield loss.item(), int((batch.targets > 0).sum())
 
 
 def make_batches(user: Encoded, work: LocalWork, rng: np.random.Generator) -> Iterator[Batch]:

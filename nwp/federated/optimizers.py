@@ -67,13 +67,13 @@ def step(
     rate = np.float32(optimizer.learning_rate)
     if optimizer.name == "fedavg":
         return weights + rate * update, state
-    beta1 = np.float32(optimizer.momentum)
+    one, beta1 = np.float32(1), np.float32(optimizer.momentum)
     if optimizer.name == "fedavgm":
         first = beta1 * state.first + update
         move = beta1 * first + update if optimizer.nesterov else first
         return weights + rate * move, OptimizerState(first, state.second)
     beta2, epsilon = np.float32(optimizer.beta2), np.float32(optimizer.epsilon)
-    first = beta1 * state.first + (1 - beta1) * update
-    second = beta2 * state.second + (1 - beta2) * np.square(update)
-    moved = weights + rate * first / (np.sqrt(second) + epsilon)
+    first: FloatArray = beta1 * state.first + (one - beta1) * update
+    second: FloatArray = beta2 * state.second + (one - beta2) * np.square(update)
+    moved: FloatArray = weights + rate * first / (np.sqrt(second) + epsilon)
     return moved, OptimizerState(first, second)

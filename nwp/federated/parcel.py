@@ -128,7 +128,8 @@ def peek(data: bytes) -> Envelope:
 def _write(envelope: Envelope, parcel: Parcel) -> bytes:
     about = {"version": VERSION, **asdict(envelope), "fields": dict(parcel.fields)}
     arrays = {name: np.ascontiguousarray(parcel.arrays[name]) for name in sorted(parcel.arrays)}
-    return save(arrays, metadata={"nwp": json.dumps(about, sort_keys=True)})
+    data: bytes = save(arrays, metadata={"nwp": json.dumps(about, sort_keys=True)})
+    return data
 
 
 def _read(data: bytes) -> tuple[Envelope, Parcel]:

@@ -96,9 +96,7 @@ class EvaluatePlan:
 
 
 Plan = SurveyPlan | TrainPlan | EvaluatePlan
-KINDS: dict[str, type[Plan]] = {
-    kind.kind: kind for kind in (SurveyPlan, TrainPlan, EvaluatePlan)
-}
+KINDS: dict[str, type[Plan]] = {kind.kind: kind for kind in (SurveyPlan, TrainPlan, EvaluatePlan)}
 _PARTS = {"model": ModelConfig, "local": LocalWork, "server": ServerOptimizer}
 
 

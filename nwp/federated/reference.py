@@ -40,7 +40,9 @@ def federated_averaging(
     for cohort in rounds:
         words = {k: work.epochs * users[k].words for k in cohort}
         total = sum(words.values())
-        trained = {k: client_update(weights, config, work, users[k], seed) for k, seed in cohort.items()}
+        trained = {
+            k: client_update(weights, config, work, users[k], seed) for k, seed in cohort.items()
+        }
         weights = {
             name: sum(
                 (trained[k][name].double() * (words[k] / total) for k in cohort),

@@ -56,7 +56,9 @@ def train(
     while state.number < plan.rounds and not _patience_over(plan, state):
         began = time.perf_counter()
         number = state.number + 1
-        aggregate, traffic = run_round(plan, aggregation, number, state.weights, exchange, checkpoint)
+        aggregate, traffic = run_round(
+            plan, aggregation, number, state.weights, exchange, checkpoint
+        )
         weights, optimizer = optimizers.step(
             plan.server, state.optimizer, state.weights, aggregate.update
         )

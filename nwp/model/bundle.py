@@ -97,9 +97,9 @@ def load_bundle(folder: Path) -> Bundle:
     if (
         config.vocabulary != FIRST_WORD + len(vocabulary.words)
         or len(frequencies) != config.outputs
-        or tensors.get("embed.weight", np.zeros(0)).shape != (config.vocabulary, config.embedding)
+        or {name: tensor.shape for name, tensor in tensors.items()} != config.shapes()
     ):
-        raise BadBundle(f"the bundle {folder} has weights of another vocabulary", _AGAIN)
+        raise BadBundle(f"the bundle {folder} has weights of other sizes", _AGAIN)
     return Bundle(config, vocabulary, frequencies, tensors, about)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -46,6 +47,32 @@ class ModelConfig:
     def outputs(self) -> int:
         """How many ids can be predicted."""
         return self.vocabulary - self.first_output
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The weights by name, in their order in the flat vector, and their shapes."""
+        found: dict[str, tuple[int, ...]] = {"embed.weight": (self.vocabulary, self.embedding)}
+        if self.marks:
+            found["mark.weight"] = (self.marks, self.embedding)
+        for i in range(self.layers):
+            read = self.hidden if i else self.embedding
+            found |= {
+                f"lstm.weight_ih_l{i}": (4 * self.hidden, read),
+                f"lstm.weight_hh_l{i}": (4 * self.hidden, self.hidden),
+                f"lstm.bias_ih_l{i}": (4 * self.hidden,),
+                f"lstm.bias_hh_l{i}": (4 * self.hidden,),
+            }
+        found |= {
+            "proj.weight": (self.projection, self.hidden),
+            "proj.bias": (self.projection,),
+        }
+        if not self.tied:
+            found["out.weight"] = (self.outputs, self.projection)
+        return found | {"out.bias": (self.outputs,)}
+
+    @property
+    def parameters(self) -> int:
+        """The length of the flat vector of weights."""
+        return sum(math.prod(shape) for shape in self.shapes().values())
 
     def as_dict(self) -> dict[str, Any]:
         """As plain data."""

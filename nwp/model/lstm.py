@@ -43,11 +43,11 @@ class NextWordModel(nn.Module):
         """Move every parameter into one vector, of which it becomes a view."""
         named = list(self.named_parameters())
         flat = torch.cat([p.detach().reshape(-1) for _, p in named])
-        for (name, parameter), part in zip(
-            named, flat.split([p.numel() for _, p in named]), strict=True
-        ):
-            parameter.data = part.view(parameter.shape)
-            assert dict(self.named_parameters())[name] is parameter
+        start = 0
+        for _, parameter in named:
+            stop = start + parameter.numel()
+            parameter.data = flat[start:stop].view(parameter.shape)
+            start = stop
         return flat
 
     def initialize(self, seed: int) -> None:
@@ -87,7 +87,11 @@ class NextWordModel(nn.Module):
         return F.linear(hidden, weight, self.out.bias)
 
     def loss(
-        self, inputs: Tensor, marks: Tensor, targets: Tensor, generator: torch.Generator | None = None
+        self,
+        inputs: Tensor,
+        marks: Tensor,
+        targets: Tensor,
+        generator: torch.Generator | None = None,
     ) -> Tensor:
         """Mean cross-entropy in nats over real targets; a target below `first_output` is padding.
 
@@ -130,16 +134,3 @@ class NextWordModel(nn.Module):
                 raise ValueError(f"{name} has shape {tensors[name].shape}, not {parameter.shape}")
             with torch.no_grad():
                 parameter.copy_(torch.as_tensor(tensors[name]))
-
-
-def parameter_count(config: ModelConfig) -> int:
-    """The length of the flat vector of weights."""
-    with torch.device("meta"):
-        return sum(p.numel() for p in NextWordModel(config).parameters())
-
-
-def start_weights(config: ModelConfig, seed: int) -> FloatArray:
-    """The weights that training starts from."""
-    model = NextWordModel(config)
-    model.initialize(seed)
-    return model.weights()

@@ -55,9 +55,9 @@ class Runtime:
         if self._mark is not None:
             x = x + self._mark[mark]
         hs, cs = [], []
-        for (ih, hh, bias), h, c in zip(self._layers, state.h, state.c, strict=True):
+        for (ih, hh, bias), h, old in zip(self._layers, state.h, state.c, strict=True):
             i, f, g, o = np.split(ih @ x + hh @ h + bias, 4)  # torch's order of gates
-            c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
+            c = _sigmoid(f) * old + _sigmoid(i) * np.tanh(g)
             x = _sigmoid(o) * np.tanh(c)
             hs.append(x)
             cs.append(c)
@@ -69,11 +69,11 @@ class Runtime:
         rows, out_bias = self._out
         scores: FloatArray = rows @ (weight @ state.h[-1] + bias) + out_bias
         scores = scores - scores.max()
-        normed: FloatArray = scores - np.log(np.exp(scores).sum())
+        normed: FloatArray = scores - np.log(np.exp(scores).sum(dtype=np.float32))
         return normed
 
 
 def _sigmoid(x: FloatArray) -> FloatArray:
     # Beyond ±30 the sigmoid is 0 or 1 in float32; clipping keeps exp from overflowing.
-    value: FloatArray = 1 / (1 + np.exp(-np.clip(x, -30, 30)))
+    value: FloatArray = np.float32(1) / (np.float32(1) + np.exp(-np.clip(x, -30, 30)))
     return value
