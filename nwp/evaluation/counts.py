@@ -9,7 +9,7 @@ in top-k and left out of the perplexity.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -51,12 +51,11 @@ class Counts:
     @classmethod
     def from_row(cls, row: FloatArray) -> Counts:
         """Inverse of `as_row`."""
-        return cls(
-            *(
-                float(value) if name.endswith("nll") else int(value)
-                for name, value in zip(COLUMNS, row, strict=True)
-            )
-        )
+        values: list[Any] = [
+            float(value) if name.endswith("nll") else int(value)
+            for name, value in zip(COLUMNS, row, strict=True)
+        ]
+        return cls(*values)
 
 
 COLUMNS = tuple(field.name for field in fields(Counts))

@@ -13,13 +13,12 @@ from nwp.federated.averaging import chunks
 from nwp.federated.parcel import ArraySpec, Parcel, Schema
 from nwp.federated.plan import EvaluatePlan, Plan, SurveyPlan, TrainPlan
 from nwp.federated.protocol import Phase, WorkerSide
-from nwp.model.lstm import parameter_count
 
 
 def _request(plan: Plan) -> Schema:
     if isinstance(plan, SurveyPlan):
         raise BadMessage("a survey plan does not allow evaluation")
-    return Schema(arrays={"weights": ArraySpec("float32", (parameter_count(plan.model),))})
+    return Schema(arrays={"weights": ArraySpec("float32", (plan.model.parameters,))})
 
 
 def _reply(plan: Plan) -> Schema:
@@ -35,7 +34,9 @@ def _answer(worker: WorkerSide, number: int, request: Parcel) -> Parcel:
     part, rows = ("valid", False) if isinstance(plan, TrainPlan) else (plan.part, plan.rows)
     users = worker.encoded(part)
     tasks = [(plan.model, group) for group in chunks(users, plan.group)]
-    counts = [c for found in worker.run(count_users, request.arrays["weights"], tasks) for c in found]
+    counts = [
+        c for found in worker.run(count_users, request.arrays["weights"], tasks) for c in found
+    ]
     if not rows:
         counts = [sum(counts, Counts())]
     return Parcel({"users": len(users)}, {"counts": np.stack([c.as_row() for c in counts])})

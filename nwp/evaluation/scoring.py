@@ -36,7 +36,9 @@ def score(model: NextWordModel, data: Encoded) -> Scored:
 @torch.inference_mode()
 def _score_batch(
     model: NextWordModel, data: Encoded, rows: np.ndarray[tuple[int], np.dtype[np.int64]]
-) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], np.ndarray[tuple[int], np.dtype[np.int64]]]:
+) -> tuple[
+    np.ndarray[tuple[int], np.dtype[np.float64]], np.ndarray[tuple[int], np.dtype[np.int64]]
+]:
     """-ln p and rank of the real positions of some messages, message after message."""
     longest = int((data.offsets[rows + 1] - data.offsets[rows]).max())
     batch = pad(data, rows, longest)
@@ -44,7 +46,8 @@ def _score_batch(
     states = model.hidden(batch.inputs, batch.marks)[real]
     targets = batch.targets[real] - FIRST_OUTPUT
     nlls, ranks = [], []
-    for part, wanted in zip(states.split(_POSITIONS), targets.split(_POSITIONS), strict=True):
+    for start in range(0, len(states), _POSITIONS):
+        part, wanted = states[start : start + _POSITIONS], targets[start : start + _POSITIONS]
         logits = model.logits(part)
         chosen = logits.gather(1, wanted[:, None])
         nlls.append((torch.logsumexp(logits, 1) - chosen[:, 0]).double())
@@ -64,9 +67,7 @@ def _ranks(words: torch.Tensor, chosen: torch.Tensor, wanted: torch.Tensor) -> t
     return before
 
 
-def count_users(
-    weights: FloatArray, config: ModelConfig, users: Sequence[Encoded]
-) -> list[Counts]:
+def count_users(weights: FloatArray, config: ModelConfig, users: Sequence[Encoded]) -> list[Counts]:
     """The counts of each user under flat weights; users with no words get zeros."""
     model = NextWordModel(config)
     model.set_weights(weights)

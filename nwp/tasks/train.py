@@ -8,11 +8,9 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from nwp import __version__
 from nwp.corpus.split import held_out, only, part_of
@@ -31,10 +29,11 @@ from nwp.federated.surveying import SURVEY, read_survey
 from nwp.files import write_atomic
 from nwp.model.bundle import Bundle, load_bundle, save_bundle
 from nwp.model.config import ModelConfig
-from nwp.model.lstm import FloatArray, NextWordModel, parameter_count
+from nwp.model.lstm import FloatArray, NextWordModel
+from nwp.tasks.start import start_bundle, weights_of
 from nwp.text.building import Survey, build_vocabulary, word_frequencies
 from nwp.text.tokenizer import words_of
-from nwp.text.vocabulary import FIRST_WORD, Vocabulary
+from nwp.text.vocabulary import FIRST_WORD
 from nwp.workers.channel import Tap
 from nwp.workers.engines import make_engine
 from nwp.workers.simulation import Job, Simulation, deal, usual_workers
@@ -44,8 +43,9 @@ from nwp.workers.simulation import Job, Simulation, deal, usual_workers
 class TrainOptions:
     """Everything that decides what comes out of training, and what only decides how it runs.
 
-    `workers` 0: about four users a worker. `held_out`: a share or names of users left out whole.
-    `base`: a bundle to start from, whose vocabulary and sizes are kept. `processes` 0: one a core.
+    `workers` 0: about four users a worker. `cohort` 0: a twentieth of the users, but 8 or more.
+    `held_out`: a share or names of users left out whole. `base`: a bundle to start from, whose
+    vocabulary and sizes are kept. `processes` 0: one a core.
     """
 
     workers: int = 0
@@ -58,11 +58,11 @@ class TrainOptions:
     layers: int = 1
     tied: bool = True
     dropout: float = 0.2
-    local: LocalWork = field(default_factory=LocalWork)
-    server: ServerOptimizer = field(default_factory=ServerOptimizer)
-    rounds: int = 20
+    local: LocalWork = LocalWork(batch=16, learning_rate=4.0, clip_norm=0.5)
+    server: ServerOptimizer = ServerOptimizer("fedadam", learning_rate=0.03)
+    rounds: int = 60
     cohort: int = 0
-    validate_every: int = 1
+    validate_every: int = 5
     patience: int = 0
     seed: int = 0
     base: str | None = None
@@ -76,12 +76,14 @@ class TrainOptions:
 
 @dataclass(frozen=True)
 class Started:
-    """Told before the first round: who takes part under which plan."""
+    """Told before the first round: who takes part under which plan, and what the survey of words,
+    with its threshold `k`, has brought."""
 
     simulation: Simulation
     job: Job
     plan: TrainPlan
     surveys: Mapping[str, Survey]
+    k: int
     state: RunState
     parameters: int
 
@@ -129,7 +131,7 @@ def train_bundle(
             start_from, surveys = _beginning(sim, options)
             plan = _plan(sim, options, start_from)
             checkpoint = Checkpoint(run, plan_digest(plan))
-            state = checkpoint.load() or start(plan, _weights(start_from))
+            state = checkpoint.load() or start(plan, weights_of(start_from))
             resumed = state.number
             job = sim.submit(plan, "train")
             if not job.approved:
@@ -137,8 +139,8 @@ def train_bundle(
                     f"no worker approved the plan: {next(iter(job.refused.values()))}",
                     "Change the plan to what the owners' policies allow.",
                 )
-            parameters = parameter_count(plan.model)
-            watcher.started(Started(sim, job, plan, surveys, state, parameters))
+            parameters = plan.model.parameters
+            watcher.started(Started(sim, job, plan, surveys, options.k, state, parameters))
             exchange = sim.exchange(job)
 
             def validate(weights: FloatArray, number: int) -> tuple[Mapping[str, Any], Replies]:
@@ -146,7 +148,7 @@ def train_bundle(
                 replies = exchange(VALIDATE, number, requests)
                 return metrics(total(plan, replies.answers)), replies
 
-            for state in train(plan, state, exchange, validate, checkpoint):  # noqa: B007, B020
+            for state in train(plan, state, exchange, validate, checkpoint):  # noqa: B020
                 watcher.round_done(state)
             sim.close(job)
     finally:
@@ -215,23 +217,6 @@ def _beginning(sim: Simulation, options: TrainOptions) -> tuple[Bundle, dict[str
     return start_bundle(config, vocabulary, frequencies, options.seed), surveys
 
 
-def start_bundle(
-    config: ModelConfig, vocabulary: Vocabulary, frequencies: list[float], seed: int
-) -> Bundle:
-    """Start weights whose output biases are the words' log-frequencies, as far as surveys tell:
-    the first round begins at what word counts alone know."""
-    model = NextWordModel(config)
-    model.initialize(seed)
-    tensors = model.tensors() | {"out.bias": np.log(np.array(frequencies)).astype(np.float32)}
-    return Bundle(config, vocabulary, tuple(frequencies), tensors, {})
-
-
-def _weights(bundle: Bundle) -> FloatArray:
-    model = NextWordModel(bundle.config)
-    model.set_tensors(bundle.tensors)
-    return model.weights()
-
-
 def _plan(sim: Simulation, options: TrainOptions, bundle: Bundle) -> TrainPlan:
     shown = bundle.vocabulary.as_dict()["surfaces"]
     return TrainPlan(
@@ -242,7 +227,7 @@ def _plan(sim: Simulation, options: TrainOptions, bundle: Bundle) -> TrainPlan:
         local=options.local,
         server=options.server,
         rounds=options.rounds,
-        cohort=options.cohort,
+        cohort=options.cohort or max(8, len(sim.corpus.users) // 20),
         seed=options.seed,
         validate_every=options.validate_every,
         patience=options.patience,

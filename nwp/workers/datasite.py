@@ -6,6 +6,7 @@ import enum
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from nwp.corpus.types import Tally, gather
 from nwp.errors import BadInput, BadMessage, NwpError
 from nwp.federated.parcel import Envelope, Parcel, Schema, pack, peek, unpack, unpack_own
 from nwp.federated.plan import Plan, SurveyPlan, plan_digest, read_plan
+from nwp.federated.protocol import Phase, WorkerSide
 from nwp.files import write_atomic
 from nwp.model.lstm import FloatArray
 from nwp.text.vocabulary import Encoded, encode
@@ -53,6 +55,9 @@ _REASONS = {
 REFUSED = Schema(fields={"reason": int})
 
 
+_SYFT = threading.RLock()
+
+
 class _Refuse(NwpError):
     def __init__(self, reason: Refusal) -> None:
         super().__init__(reason.words)
@@ -74,6 +79,7 @@ class Datasite:
     engine: Engine
     tap: Tap | None = None
     pins: dict[str, dict[str, str]] = field(default_factory=dict)
+    _plans: dict[str, Plan] = field(default_factory=dict)
     _private: _Private | None = None
 
     def __post_init__(self) -> None:
@@ -126,32 +132,42 @@ class Datasite:
             raise _Refuse(Refusal.NOT_APPROVED)
         if adapter.job_digest(found[0]) != pin["digest"]:
             raise _Refuse(Refusal.NOT_APPROVED)
-        return read_plan(adapter.job_plan(found[0])), found[0]
+        if digest not in self._plans:
+            self._plans[digest] = read_plan(adapter.job_plan(found[0]))
+        return self._plans[digest], found[0]
 
     def serve(self) -> None:
-        """Answer or refuse every message that waits, once each."""
-        for name, file_id in self.channel.names(self.server).items():
+        """Answer or refuse every message that waits, once each.
+
+        Several datasites may serve in threads of one process: all but the computing itself is done
+        one at a time, since syft makes no promise about threads.
+        """
+        with _SYFT:
+            waiting = self.channel.names(self.server)
+        for name, file_id in waiting.items():
             envelope = Envelope("ask", "", name, 0)
             try:
-                data, _ = self.channel.receive(self.server, file_id)
-                envelope = peek(data)
-                reply, schema = self._answer(envelope, data)
+                with _SYFT:
+                    data, _ = self.channel.receive(self.server, file_id)
+                    envelope = peek(data)
+                    phase, side, request = self._accept(envelope, data)
+                reply, schema = phase.answer(side, envelope.round, request), phase.reply(side.plan)
                 kind = "answer"
             except (_Refuse, BadMessage) as error:
                 reason = error.reason if isinstance(error, _Refuse) else Refusal.BAD_REQUEST
                 reply, schema, kind = Parcel({"reason": int(reason)}), REFUSED, "refuse"
             out = pack(Envelope(kind, envelope.job, envelope.phase, envelope.round), reply, schema)
-            if kind == "answer":
-                self.ledger.write(envelope, out)  # first: a crash never allows a second answer
-            self.channel.send(self.server, name, out)
+            with _SYFT:
+                if kind == "answer":
+                    self.ledger.write(envelope, out)  # first: a crash never allows a second answer
+                self.channel.send(self.server, name, out)
 
-    def _answer(self, envelope: Envelope, data: bytes) -> tuple[Parcel, Schema]:
+    def _accept(self, envelope: Envelope, data: bytes) -> tuple[Phase, WorkerSide, Parcel]:
+        """Hold a request against the approved plan, the ledger and the phase's schema."""
         plan, _ = self.approved_plan(envelope.job)
         phase = phases_of(plan).get(envelope.phase)
-        if phase is None or envelope.kind != "ask":
-            raise _Refuse(Refusal.BAD_REQUEST)
         rounds = getattr(plan, "rounds", 1)
-        if not 1 <= envelope.round <= rounds:
+        if phase is None or envelope.kind != "ask" or not 1 <= envelope.round <= rounds:
             raise _Refuse(Refusal.BAD_REQUEST)
         if self.ledger.has(envelope):
             raise _Refuse(Refusal.ALREADY_ANSWERED)
@@ -160,7 +176,7 @@ class Datasite:
             side = _Side(plan, self._data(), self.engine, self.folder, envelope)
         except (BadInput, OSError) as error:
             raise _Refuse(Refusal.NO_DATA) from error
-        return phase.answer(side, envelope.round, request), phase.reply(plan)
+        return phase, side, request
 
     def _data(self) -> _Private:
         """The users' messages, from what the private dataset points to at this moment."""
@@ -277,4 +293,3 @@ class Ledger:
             "answers": {p: sum(e["phase"] == p for e in mine) for p in phases},
             "bytes": sum(e["bytes"] for e in mine),
         }
-

@@ -12,10 +12,10 @@ import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -23,10 +23,16 @@ from nwp.errors import NwpError
 from nwp.model.lstm import FloatArray
 
 _TRIES = 3
+_Call = tuple[Callable[..., Any], str, tuple[Any, ...]]
 
 
 class Engine(Protocol):
-    """Runs `function(shared, *task)` for each task, results in order."""
+    """Runs `function(shared, *task)` for each task, results in order.
+
+    `width` tells how many callers it serves at once: with 1, only one thread may use it.
+    """
+
+    width: int
 
     def run(
         self, function: Callable[..., Any], shared: FloatArray, tasks: Sequence[tuple[Any, ...]]
@@ -41,6 +47,7 @@ class InProcess:
     """One task after another, here."""
 
     def __init__(self, threads: int = 1) -> None:
+        self.width = 1
         _set_threads(threads)
 
     def run(
@@ -57,7 +64,8 @@ class Processes:
     """A pool of worker processes; a task whose process is killed is computed again."""
 
     def __init__(self, count: int, threads: int = 1) -> None:
-        self._count, self._threads = count, threads
+        self.width, self._threads = count, threads
+        self._lock = threading.Lock()
         self._pool: ProcessPoolExecutor | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="nwp-")
         self._version = 0
@@ -68,67 +76,60 @@ class Processes:
         """See `Engine`. The shared array is written once and read by each process once."""
         if not tasks:
             return
-        self._version += 1
-        path = Path(self._folder.name, f"{self._version}.f32")
+        with self._lock:
+            self._version += 1
+            path = Path(self._folder.name, f"{self._version}.f32")
         shared.tofile(path)
+        calls = [(function, str(path), task) for task in tasks]
         try:
-            waiting = [self._submit(function, path, task) for task in tasks]
-            for index, task in enumerate(tasks):
-                yield self._result(waiting, index, function, path, task, tasks)
+            futures = [self._submit(call) for call in calls]
+            for call, (future, pool) in zip(calls, futures, strict=True):
+                yield self._result(call, future, pool)
         finally:
             path.unlink()
 
-    def _submit(
-        self, function: Callable[..., Any], path: Path, task: tuple[Any, ...]
-    ) -> Future[Any]:
-        if self._pool is None:
-            self._pool = ProcessPoolExecutor(
-                self._count,
-                mp_context=multiprocessing.get_context("spawn"),
-                initializer=_begin,
-                initargs=(self._threads,),
-            )
-        return self._pool.submit(_call, function, str(path), task)
+    def _submit(self, call: _Call) -> tuple[Future[Any], ProcessPoolExecutor]:
+        """Hand out one task; also tells to which pool, for several threads may see one break."""
+        with self._lock:
+            if self._pool is None:
+                self._pool = ProcessPoolExecutor(
+                    self.width,
+                    mp_context=multiprocessing.get_context("spawn"),
+                    initializer=_begin,
+                    initargs=(self._threads,),
+                )
+            pool = self._pool
+        try:
+            return pool.submit(_call, *call), pool
+        except BrokenProcessPool:
+            self._drop(pool)
+            return self._submit(call)
 
-    def _result(
-        self,
-        waiting: list[Future[Any]],
-        index: int,
-        function: Callable[..., Any],
-        path: Path,
-        task: tuple[Any, ...],
-        tasks: Sequence[tuple[Any, ...]],
-    ) -> Any:
+    def _result(self, call: _Call, future: Future[Any], pool: ProcessPoolExecutor) -> Any:
+        """A task's result. When one process is killed its pool breaks whole: on to another pool."""
         for _ in range(_TRIES):
             try:
-                return waiting[index].result()
-            except BrokenProcessPool:
-                # Every task that was not finished is lost with its process: hand them out again.
-                self._shutdown()
-                for later in range(index, len(tasks)):
-                    if waiting[later].done() and not waiting[later].exception():
-                        continue
-                    waiting[later] = self._submit(function, path, tasks[later])
+                return future.result()
+            except (BrokenProcessPool, CancelledError):
+                self._drop(pool)
+                future, pool = self._submit(call)
         raise NwpError(
             f"a worker process was killed {_TRIES} times at the same work",
             "Is there enough memory? --processes 1 needs least.",
         )
 
-    def _shutdown(self) -> None:
-        if self._pool:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-        self._pool = None
+    def _drop(self, pool: ProcessPoolExecutor | None) -> None:
+        """Give up a pool, unless another thread already has."""
+        with self._lock:
+            if pool is self._pool:
+                self._pool = None
+        if pool is not None:
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def close(self) -> None:
         """End the processes."""
-        self._shutdown()
+        self._drop(self._pool)
         self._folder.cleanup()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def make_engine(processes: int, threads: int = 1) -> Engine:
@@ -163,6 +164,6 @@ def _end_with_parent() -> None:
 
 
 def _set_threads(threads: int) -> None:
-    import torch  # noqa: PLC0415
+    import torch
 
     torch.set_num_threads(threads)

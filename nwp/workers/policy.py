@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nwp.federated.plan import EvaluatePlan, Plan, SurveyPlan, TrainPlan
-from nwp.model.lstm import parameter_count
 
 
 @dataclass(frozen=True)
@@ -29,18 +29,23 @@ NOTHING = Policy(kinds=())
 
 def fault(policy: Policy, plan: Plan) -> str | None:
     """Why the policy refuses a plan, in words, or None when it allows it."""
+    return next(_faults(policy, plan), None)
+
+
+def _faults(policy: Policy, plan: Plan) -> Iterator[str]:
     if plan.kind not in policy.kinds:
-        return f"the owner allows no {plan.kind} plan"
+        yield f"the owner allows no {plan.kind} plan"
     if isinstance(plan, SurveyPlan):
         if plan.k < policy.min_k:
-            return f"k = {plan.k}, the owner wants {policy.min_k} or more"
-        return None
-    if parameter_count(plan.model) > policy.max_parameters:
-        return f"a model of more than {policy.max_parameters} parameters"
+            yield f"k = {plan.k}, the owner wants {policy.min_k} or more"
+        return
+    if plan.model.parameters > policy.max_parameters:
+        yield f"a model of more than {policy.max_parameters:,} weights"
     if isinstance(plan, EvaluatePlan):
-        return "counts of each user are not given out" if plan.rows and not policy.rows else None
+        if plan.rows and not policy.rows:
+            yield "counts of each user are not given out"
+        return
     if plan.rounds > policy.max_rounds:
-        return f"{plan.rounds} rounds, the owner allows {policy.max_rounds}"
+        yield f"{plan.rounds} rounds, the owner allows {policy.max_rounds}"
     if plan.local.epochs > policy.max_epochs:
-        return f"{plan.local.epochs} local epochs, the owner allows {policy.max_epochs}"
-    return None
+        yield f"{plan.local.epochs} local epochs, the owner allows {policy.max_epochs}"

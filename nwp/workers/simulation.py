@@ -9,6 +9,7 @@ import json
 import random
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -98,10 +99,10 @@ class Simulation:
 
     def submit(self, plan: Plan, name: str) -> Job:
         """Send a plan to every worker as a job; each owner's policy decides at once."""
-        refused = {}
+        refused: dict[str, str] = {}
         for worker, datasite in self.datasites.items():
             adapter.submit_job(self.server, _email(worker), name, plan_text(plan))
-            refused |= {worker: reason for reason in datasite.review().values()}
+            refused.update((worker, reason) for reason in datasite.review().values())
         adapter.sync(self.server)
         digest = plan_digest(plan)
         approved = tuple(w for w in self.datasites if w not in refused)
@@ -110,6 +111,12 @@ class Simulation:
     def exchange(self, job: Job) -> _Exchange:
         """The way to reach the workers under a job."""
         return _Exchange(self, job)
+
+    def mock_line(self, worker: str) -> str:
+        """A message of a worker's mock, as the server sees it."""
+        path = adapter.mock_files(self.server, _email(worker))[0]
+        line: str = json.loads(path.read_text(encoding="utf-8").splitlines()[0])["text"]
+        return line
 
     def close(self, job: Job) -> None:
         """Let every worker deposit its receipt, which marks the job as done."""
@@ -130,12 +137,16 @@ class _Exchange:
         absent: dict[str, str] = {}
         channel, plan = self.simulation.channel, self.job.plan
         name = f"{self.job.digest[:16]}.{number}.{phase.name}"
-        down = up = 0
-        for worker in sorted(requests):
-            peer, datasite = _email(worker), self.simulation.datasites[worker]
-            envelope = Envelope("ask", self.job.digest, phase.name, number)
-            down += channel.send(peer, name, pack(envelope, requests[worker], phase.request(plan)))
-            datasite.serve()
+        envelope, schema = Envelope("ask", self.job.digest, phase.name, number), phase.request(plan)
+        asked = sorted(requests)
+        down = sum(
+            channel.send(_email(w), name, pack(envelope, requests[w], schema)) for w in asked
+        )
+        with ThreadPoolExecutor(self.simulation.engine.width) as pool:
+            list(pool.map(lambda worker: self.simulation.datasites[worker].serve(), asked))
+        up = 0
+        for worker in asked:
+            peer = _email(worker)
             try:
                 waiting = channel.names(peer)
                 if name not in waiting:
@@ -146,7 +157,7 @@ class _Exchange:
             except BadMessage as error:
                 absent[worker] = error.message
             channel.clear(peer)
-            datasite.channel.clear(SERVER)
+            self.simulation.datasites[worker].channel.clear(SERVER)
         return Replies(answers, absent, down, up)
 
     def _open(self, data: bytes, phase: Phase, number: int) -> Parcel:
