@@ -1,0 +1,140 @@
+"""`nwp demo`: federated learning to watch, in three minutes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nwp.cli.output import err, figure, megabytes, out, percent, print_json
+
+if TYPE_CHECKING:
+    from nwp.tasks.demo import Demonstration
+    from nwp.tasks.train import Started
+    from nwp.workers.simulation import Simulation
+
+
+def demo(
+    out_folder: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Where the model goes.")
+    ] = None,
+    no_prompt: Annotated[
+        bool, typer.Option("--no-prompt", help="Do not open the prompt at the end.")
+    ] = False,
+) -> None:
+    """Train on the sample corpus, explain what happens, and open the prompt.
+
+    Thirty-two invented people's messages on four PySyft workers, one model, under three minutes.
+    When standard output is no terminal, its last line is JSON.
+
+    Example:  nwp demo
+    """
+    import platformdirs
+
+    from nwp.cli.progress import watching
+    from nwp.tasks.demo import demonstrate
+
+    folder = out_folder or Path(platformdirs.user_cache_dir("nwp")) / "demo"
+    out().rule("nwp: one model from many people's messages, none of which moves")
+    with watching() as progress:
+        watcher = progress.watcher()
+        watcher.enrolled = _tell_workers
+        started = watcher.started
+
+        def tell_plan(found: Started) -> None:
+            _tell_plan(found)
+            started(found)
+
+        watcher.started = tell_plan
+        demonstration = demonstrate(folder, watcher, _tell_evaluation)
+    _tell_result(demonstration)
+    if not sys.stdout.isatty():
+        print_json(demonstration.as_json())
+    elif sys.stdin.isatty() and not no_prompt:
+        from nwp.model.bundle import load_bundle
+        from nwp.suggest.prompt import run_prompt
+        from nwp.suggest.suggester import Suggester
+
+        out().rule("try it")
+        run_prompt(Suggester.from_bundle(load_bundle(folder)))
+
+
+def _say(*paragraphs: str) -> None:
+    for paragraph in paragraphs:
+        out().print(paragraph)
+    out().print()
+
+
+def _tell_workers(simulation: Simulation) -> None:
+    """What each worker holds, and what the server can see of it."""
+    out().print("\n[bold]1  What stays[/bold]")
+    for worker, users in simulation.deals.items():
+        messages = sum(len(simulation.corpus.users[user]) for user in users)
+        out().print(f"   {worker} holds {messages:,} messages of {', '.join(users)}")
+    worker = next(iter(simulation.deals))
+    _say(
+        "   Each is a PySyft datasite of its own: a folder, keys, and a private dataset. The server "
+        "gets a made-up\n   mock of the same form instead, such as "
+        f"[italic]{simulation.mock_line(worker)!r}[/italic]."
+    )
+
+
+def _tell_plan(started: Started) -> None:
+    """What was asked, what left for it, and who agreed."""
+    from nwp.federated.plan import plan_text
+
+    plan, surveys = started.plan, started.surveys
+    out().print("[bold]2  What is agreed[/bold]")
+    named = [len(survey.counts) for survey in surveys.values()]
+    size = len(plan_text(plan)) / 1000
+    _say(
+        f"   Words first: a worker names only words that {started.k} of its own users wrote "
+        f"({min(named)} to {max(named)} a worker);\n   with a public list they make a vocabulary of "
+        f"{len(plan.words):,}. Nobody else's word leaves.",
+        f"   Then the plan ({size:.0f} kB, SHA-256 {started.job.digest[:12]}…): {plan.rounds} rounds, "
+        f"{plan.cohort} users in each, a model of {started.parameters:,} weights.\n   It is a PySyft "
+        f"job; {len(started.job.approved)} of {len(plan.workers)} owners' policies approved it. What "
+        "is not in it, no worker does.",
+    )
+    out().print("[bold]3  What moves[/bold]")
+    _say(
+        f"   Each round: the weights go out ({4 * started.parameters / 1e6:.1f} MB), some users train "
+        "them on their own messages,\n   each worker sends back the average change of its users, and "
+        "the server averages those. All of it encrypted and signed.",
+    )
+
+
+def _tell_evaluation() -> None:
+    out().print("\n[bold]4  What it is worth[/bold]")
+    err().print("counting on each user's last tenth, and training each user's own model to compare")
+
+
+def _tell_result(found: Demonstration) -> None:
+    """The table, and the sum of it in words."""
+    from nwp.cli.evaluate import print_table
+
+    print_table(found.evaluation)
+    figures, result = found.as_json(), found.result
+    test, users = figures["test"], figures["users"]
+    alone, words = found.gains("local_only"), found.gains("unigram")
+    worse = sorted(set(found.evaluation.users) - set(alone))
+    out().print()
+    _say(
+        f"   Perplexity is how many words the model is torn between. Untrained {figure(test['untrained'])}; "
+        f"each user's own model {figure(test['local_only'])};\n   [bold]the average of all "
+        f"{figure(test['perplexity'])}[/bold]. Word counts alone reach {figure(test['unigram'])}, a "
+        f"trigram of everybody's pooled text {figure(test['trigram'])}.",
+        f"   The average beats their own model for {len(alone)} of {users} people"
+        + (f" (not for {', '.join(worse)})" if worse else "")
+        + f", and word counts for {len(words)}: nobody writes enough\n   to learn a language "
+        "from alone, and what people share is most of it.",
+        f"   Stayed: {found.corpus.messages:,} messages. Moved: {megabytes(result['bytes_down'])} of "
+        f"weights down, {megabytes(result['bytes_up'])} of averaged changes and counts up.",
+        "   One process shows the flow and the rules here, not isolation: on real machines each worker "
+        "is its owner's own.\n   And an average is no anonymity: without noise, a model may still "
+        "remember phrases.",
+        f"   {figures['seconds']:.0f} seconds. The model: {result['model']} "
+        f"(top-1 {percent(test['top1'])}, top-3 {percent(test['top3'])}).",
+    )

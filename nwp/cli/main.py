@@ -1,0 +1,102 @@
+"""The command `nwp`: its groups, its settings, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.exceptions import TyperException
+
+from nwp import __version__
+from nwp.cli import config, corpus, demo, evaluate, suggest, train
+from nwp.cli.settings import default_map
+from nwp.errors import Interrupted, NwpError
+
+app = typer.Typer(
+    name="nwp",
+    help=(
+        "Next-word prediction learnt from many people's messages, without moving them.\n\n"
+        "Start with:  nwp demo      then:  nwp suggest 'see you'   nwp prompt"
+    ),
+    no_args_is_help=True,
+    context_settings={"auto_envvar_prefix": "NWP", "help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+app.command("demo")(demo.demo)
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("suggest")(suggest.suggest)
+app.command("prompt")(suggest.prompt)
+app.add_typer(corpus.app, name="corpus")
+app.add_typer(config.app, name="config")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"nwp {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    context: typer.Context,
+    config_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", metavar="FILE", help="Settings to use instead of the usual files."
+        ),
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Tell the version.")
+    ] = False,
+) -> None:
+    """Read the settings; flags and environment variables go before them."""
+    context.default_map = default_map(config_file)
+    context.obj = config_file
+
+
+def run() -> None:
+    """Entry point: run the command and turn what it raises into an exit code."""
+    sys.exit(execute(sys.argv[1:]))
+
+
+def execute(arguments: list[str]) -> int:
+    """Run one command line; returns the exit code."""
+    as_json = "--json" in arguments
+    try:
+        code: Any = app(arguments, standalone_mode=False, prog_name="nwp")
+    except NwpError as error:
+        return _fail(error.kind, error.message, error.hint, error.exit_code, as_json)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail(Interrupted.kind, "stopped", "", Interrupted.exit_code, as_json)
+    except TyperException as error:  # a usage error: unknown option, missing argument
+        hint = "See `nwp --help`, or --help after the command."
+        return _fail("usage", error.format_message(), hint, 2, as_json)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader has gone (`nwp … | head`): nothing to say, nobody to hear
+        return 1
+    except OSError as error:  # a full disk, a folder that may not be written
+        return _fail("failed", f"{error.filename or 'a file'}: {error.strerror}", "", 1, as_json)
+    except Exception as error:
+        if not as_json:
+            raise
+        traceback.print_exc()
+        return _fail("internal", repr(error), "This is a defect of nwp: please report it.", 1, True)
+    if code == Interrupted.exit_code:  # typer's own word for Ctrl-C
+        return _fail(Interrupted.kind, "stopped", "", code, as_json)
+    return code if isinstance(code, int) else 0
+
+
+def _fail(kind: str, message: str, hint: str, code: int, as_json: bool) -> int:
+    """Report an error: JSON on standard output when asked for, else words on standard error."""
+    if as_json:
+        print(json.dumps({"error": {"kind": kind, "message": message, "hint": hint}}))
+    else:
+        print(f"nwp: {message}", file=sys.stderr)
+        if hint:
+            print(f"     {hint}", file=sys.stderr)
+    return code

@@ -1,0 +1,47 @@
+"""Printing: results on standard output, progress and notes on standard error."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@functools.cache
+def out() -> Console:
+    """The console for results."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=True)
+
+
+@functools.cache
+def err() -> Console:
+    """The console for progress and notes."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_json(found: Mapping[str, Any]) -> None:
+    """One JSON object on standard output."""
+    print(json.dumps(found, ensure_ascii=False))
+
+
+def megabytes(size: int) -> str:
+    """A size for people."""
+    return f"{size / 1e6:,.1f} MB"
+
+
+def percent(share: float | None) -> str:
+    """A rate for people."""
+    return "-" if share is None else f"{100 * share:.1f}%"
+
+
+def figure(value: float | None) -> str:
+    """A perplexity for people."""
+    return "-" if value is None else f"{value:,.1f}"

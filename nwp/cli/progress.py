@@ -1,0 +1,108 @@
+"""Progress of training on standard error: a live line on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from nwp.cli.output import err, figure, megabytes, percent
+
+if TYPE_CHECKING:
+    from nwp.federated.state import RunState
+    from nwp.tasks.train import Started, Watcher
+    from nwp.workers.simulation import Simulation
+
+
+class Rounds:
+    """Tells how training goes; made by `watching`."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._live: Any = None
+        self._task: Any = None
+        self._began = 0.0
+        self._first = 0
+        self._rounds = 0
+
+    def enrolled(self, simulation: Simulation) -> None:
+        """The datasites are ready."""
+        users = sum(len(users) for users in simulation.deals.values())
+        self._say(f"{users} users on {len(simulation.deals)} workers; keys exchanged")
+
+    def started(self, started: Started) -> None:
+        """The plan is approved; training begins."""
+        job, plan = started.job, started.plan
+        for worker, reason in job.refused.items():
+            self._say(f"{worker} takes no part: {reason}")
+        self._say(
+            f"plan {job.digest[:12]} approved by {len(job.approved)} of {len(plan.workers)} owners: "
+            f"{len(plan.words):,} words, {started.parameters:,} weights, {plan.rounds} rounds"
+        )
+        if started.state.number:
+            self._say(f"going on after round {started.state.number}")
+        self._began, self._first = time.monotonic(), started.state.number
+        self._rounds = plan.rounds
+        if self._live is not None:
+            self._task = self._live.add_task("", total=plan.rounds, completed=self._first)
+
+    def round_done(self, state: RunState) -> None:
+        """One more round is durable."""
+        report = state.history[-1]
+        valid = next((r.valid for r in reversed(state.history) if r.valid), None)
+        figures = "not validated yet"
+        if valid:
+            figures = (
+                f"valid perplexity {figure(valid['perplexity'])}, top-1 {percent(valid['top1'])}"
+            )
+        moved = megabytes(report.bytes_down + report.bytes_up)
+        line = f"{figures}; {report.users} users, {moved} moved"
+        for worker, reason in report.absent.items():
+            self._say(f"round {report.number}: {worker} took no part: {reason}")
+        if self._live is not None:
+            self._live.update(self._task, completed=report.number, description=line)
+        else:
+            self._say(f"round {report.number}/{self._rounds}: {line}; {self._left(report.number)}")
+
+    def _left(self, number: int) -> str:
+        spent = time.monotonic() - self._began
+        left = spent / (number - self._first) * (self._rounds - number)
+        return f"{left:.0f} s left"
+
+    def _say(self, text: str) -> None:
+        if not self._quiet:
+            err().print(text)
+
+    def watcher(self) -> Watcher:
+        """As training wants it."""
+        from nwp.tasks.train import Watcher
+
+        return Watcher(self.enrolled, self.started, self.round_done)
+
+
+@contextmanager
+def watching(*, quiet: bool = False) -> Iterator[Rounds]:
+    """Show progress while the block runs."""
+    rounds = Rounds(quiet)
+    if quiet or not err().is_terminal:
+        yield rounds
+        return
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("round"),
+        MofNCompleteColumn(),
+        BarColumn(bar_width=16),
+        TextColumn("{task.description}"),
+        TimeRemainingColumn(compact=True),
+    )
+    with Progress(*columns, console=err()) as live:
+        rounds._live = live
+        yield rounds

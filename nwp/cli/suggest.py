@@ -1,0 +1,70 @@
+"""`nwp suggest` and `nwp prompt`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nwp.cli.evaluate import Model
+from nwp.cli.output import out, percent, print_json
+from nwp.cli.train import Json
+
+
+def suggest(
+    text: Annotated[str | None, typer.Argument(help="What has been typed so far.")] = None,
+    k: Annotated[int, typer.Option("-k", help="Suggestions at most.")] = 3,
+    model: Model = None,
+    stdin: Annotated[
+        bool, typer.Option("--stdin", help="One context a line in, one JSON object a line out.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Suggest how a text goes on: the next word, or the rest of a half-typed one.
+
+    Example:  nwp suggest "see you tom"      nwp suggest "how are " -k 5
+    """
+    from nwp.errors import BadInput
+    from nwp.model.bundle import default_bundle, load_bundle
+    from nwp.suggest.suggester import Suggester
+
+    if (text is None) != stdin:
+        raise BadInput(
+            "give a text, or --stdin" if text is None else "give a text or --stdin, not both",
+            'For example:  nwp suggest "see you "',
+        )
+    suggester = Suggester.from_bundle(load_bundle(model or default_bundle()))
+
+    def found(context: str) -> dict[str, Any]:
+        words = suggester.suggest(context, k)
+        rows = [{"word": s.word, "probability": s.probability} for s in words]
+        return {"context": context, "suggestions": rows}
+
+    if stdin:
+        for line in sys.stdin:
+            print(json.dumps(found(line.rstrip("\n")), ensure_ascii=False), flush=True)
+    elif as_json:
+        print_json(found(text or ""))
+    else:
+        for row in found(text or "")["suggestions"]:
+            out().print(f"{row['word']:<20} {percent(row['probability']):>7}")
+
+
+def prompt(
+    model: Model = None,
+    history: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Keep what is typed here; else nowhere.")
+    ] = None,
+) -> None:
+    """Type with suggestions: the best one in grey, two more beside it.
+
+    Example:  nwp prompt --model my-model
+    """
+    from nwp.model.bundle import default_bundle, load_bundle
+    from nwp.suggest.prompt import run_prompt
+    from nwp.suggest.suggester import Suggester
+
+    run_prompt(Suggester.from_bundle(load_bundle(model or default_bundle())), history=history)

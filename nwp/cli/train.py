@@ -1,0 +1,193 @@
+"""`nwp train`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nwp.cli.output import err, figure, megabytes, out, percent, print_json
+from nwp.errors import Interrupted
+
+Corpus = Annotated[
+    str, typer.Argument(help="A file of JSON lines, a folder of text files, or a known name.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+SkipBad = Annotated[
+    bool, typer.Option("--skip-bad-lines", help="Leave out lines that can't be read; count them.")
+]
+Processes = Annotated[
+    int, typer.Option(min=0, help="Processes to compute in; 0: one a core. Changes no result.")
+]
+Workers = Annotated[
+    int, typer.Option(min=0, help="Workers to deal the users to; 0: about 4 users each.")
+]
+
+_RUN, _MODEL, _LOCAL, _SERVER = "Run", "Model", "Local training", "Server"
+
+
+def train(
+    corpus: Corpus,
+    out_folder: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Where the bundle and its run go.")
+    ],
+    workers: Workers = 0,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds at most.")] = 60,
+    cohort: Annotated[
+        int, typer.Option(min=0, help="Users a round; 0: a twentieth, but 8 or more.")
+    ] = 0,
+    seed: Annotated[int, typer.Option(help="Decides all that is drawn.")] = 0,
+    base: Annotated[
+        str | None,
+        typer.Option("--from", metavar="BUNDLE", help="Go on from this bundle's weights."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on after the last round of an interrupted run.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Begin anew where a run exists.")] = False,
+    held_out: Annotated[
+        str, typer.Option(metavar="SHARE|NAMES", help="Users to leave out whole.")
+    ] = "0",
+    validate_every: Annotated[
+        int, typer.Option(min=1, rich_help_panel=_RUN, help="Rounds between validations.")
+    ] = 5,
+    patience: Annotated[
+        int,
+        typer.Option(min=0, rich_help_panel=_RUN, help="Stop after so many without a better one."),
+    ] = 0,
+    processes: Processes = 0,
+    refuse: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WORKER", rich_help_panel=_RUN, help="Let this worker's owner refuse the plan."
+        ),
+    ] = None,
+    k: Annotated[
+        int,
+        typer.Option(
+            rich_help_panel=_MODEL,
+            help="Users of one worker that must have written a word before it may leave.",
+        ),
+    ] = 3,
+    vocabulary: Annotated[
+        int, typer.Option(min=1, rich_help_panel=_MODEL, help="Words at most.")
+    ] = 10_000,
+    public_words: Annotated[
+        int,
+        typer.Option(
+            min=0, max=20_000, rich_help_panel=_MODEL, help="Of the public list, always known."
+        ),
+    ] = 5_000,
+    embedding: Annotated[int, typer.Option(min=1, rich_help_panel=_MODEL)] = 96,
+    hidden: Annotated[int, typer.Option(min=1, rich_help_panel=_MODEL)] = 192,
+    layers: Annotated[int, typer.Option(min=1, rich_help_panel=_MODEL)] = 1,
+    tied: Annotated[
+        bool,
+        typer.Option(
+            "--tied/--untied", rich_help_panel=_MODEL, help="Output rows are the embedding's."
+        ),
+    ] = True,
+    dropout: Annotated[float, typer.Option(min=0, max=0.9, rich_help_panel=_MODEL)] = 0.2,
+    epochs: Annotated[int, typer.Option(min=1, rich_help_panel=_LOCAL, help="A round.")] = 1,
+    batch: Annotated[
+        int, typer.Option(min=1, rich_help_panel=_LOCAL, help="Messages a step.")
+    ] = 16,
+    learning_rate: Annotated[
+        float, typer.Option(rich_help_panel=_LOCAL, help="Of plain SGD.")
+    ] = 4.0,
+    clip_norm: Annotated[
+        float, typer.Option(min=0, rich_help_panel=_LOCAL, help="L2 bound of a step's gradient.")
+    ] = 0.5,
+    max_positions: Annotated[
+        int, typer.Option(min=2, rich_help_panel=_LOCAL, help="Words trained on a message.")
+    ] = 40,
+    server_optimizer: Annotated[
+        str, typer.Option(rich_help_panel=_SERVER, help="fedavg, fedavgm or fedadam.")
+    ] = "fedadam",
+    server_learning_rate: Annotated[float, typer.Option(rich_help_panel=_SERVER)] = 0.03,
+    momentum: Annotated[
+        float, typer.Option(rich_help_panel=_SERVER, help="Beta 1 of FedAdam.")
+    ] = 0.9,
+    beta2: Annotated[float, typer.Option(rich_help_panel=_SERVER)] = 0.99,
+    epsilon: Annotated[float, typer.Option(rich_help_panel=_SERVER)] = 1e-3,
+    skip_bad_lines: SkipBad = False,
+    as_json: Json = False,
+) -> None:
+    """Train a model federatedly: the users' text is dealt to PySyft workers and stays there.
+
+    Example:  nwp train sample --out my-model --rounds 60
+
+    Ctrl-C stops after the last finished round; the same command with --resume goes on from there
+    and gives the same bytes.
+    """
+    from nwp.cli.progress import watching
+    from nwp.corpus.load import load_corpus
+    from nwp.federated.local import LocalWork
+    from nwp.federated.optimizers import ServerOptimizer
+    from nwp.tasks.train import TrainOptions, train_bundle
+
+    options = TrainOptions(
+        workers=workers,
+        held_out=held_out,
+        k=k,
+        vocabulary=vocabulary,
+        public_words=public_words,
+        embedding=embedding,
+        hidden=hidden,
+        layers=layers,
+        tied=tied,
+        dropout=dropout,
+        local=LocalWork(epochs, batch, learning_rate, max_positions, clip_norm),
+        server=ServerOptimizer(server_optimizer, server_learning_rate, momentum, beta2, epsilon),
+        rounds=rounds,
+        cohort=cohort,
+        validate_every=validate_every,
+        patience=patience,
+        seed=seed,
+        base=base,
+        refuse=tuple(refuse or ()),
+        processes=processes,
+    )
+    found = load_corpus(corpus, skip_bad_lines=skip_bad_lines)
+    for reason, count in found.skipped.items():
+        err().print(f"left out: {count} x {reason}")
+    command = _command()
+    try:
+        with watching() as progress:
+            result = train_bundle(
+                found,
+                out_folder,
+                options,
+                command=command,
+                resume=resume,
+                force=force,
+                watcher=progress.watcher(),
+            )
+    except KeyboardInterrupt:
+        again = command if resume else f"{command} --resume"
+        raise Interrupted(
+            "training stopped after its last finished round", f"Go on with:  {again}"
+        ) from None
+    if as_json:
+        print_json(result)
+        return
+    valid = result["valid"]
+    out().print(
+        f"{result['model']}: {result['rounds']} rounds over {result['users']} users in "
+        f"{result['seconds']} s\n"
+        f"valid perplexity {figure(valid['perplexity'])}, top-1 {percent(valid['top1'])}, "
+        f"top-3 {percent(valid['top3'])} (best: round {result['best_round']})\n"
+        f"moved: {megabytes(result['bytes_down'])} of weights down, "
+        f"{megabytes(result['bytes_up'])} of updates and counts up, no message\n"
+        f"next:  nwp evaluate {corpus} --model {out_folder}    nwp prompt --model {out_folder}"
+    )
+
+
+def _command() -> str:
+    """The command line without what only decides how it runs, to be repeated."""
+    import shlex
+
+    words = [w for w in sys.argv[1:] if w not in ("--json", "--resume", "--force")]
+    return shlex.join(["nwp", *words])

@@ -1,0 +1,121 @@
+"""What accepting a suggestion does to a text, and what it saves; apart from any terminal."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nwp.suggest.suggester import split_typed
+
+# After these a word can't go on without a space; after others ("@", "(", "-") it can.
+_NEEDS_SPACE = frozenset(",.;:!?…)]}»”、。")
+
+# Typed right after an accepted word, these take the place of the space that came with it.
+TIGHT = ",.!?"
+
+
+def accept(text: str, word: str) -> str:
+    """The text with a suggested word in place of the half-typed one, or after it, and a space."""
+    before, typed = split_typed(text)
+    gap = "" if typed or not before else _gap(before[-1])
+    return f"{before}{gap}{word} "
+
+
+def ghost(text: str, words: Sequence[str]) -> str:
+    """What to show in grey behind the text: the rest of the best word, or nothing."""
+    if not words:
+        return ""
+    return accept(text, words[0])[len(text) :].rstrip(" ")
+
+
+def tighten(text: str, mark: str) -> str:
+    """The text with its last space replaced by a punctuation mark: "hello " to "hello,"."""
+    return text.removesuffix(" ") + mark
+
+
+def _gap(last: str) -> str:
+    """The space that is missing between punctuation or an emoji and the next word."""
+    return " " if last in _NEEDS_SPACE or unicodedata.category(last) == "So" else ""
+
+
+@dataclass(frozen=True)
+class Accept:
+    """One accepted suggestion: the text before and after."""
+
+    before: str
+    after: str
+
+    @property
+    def inserted(self) -> int:
+        """How many characters it added."""
+        return len(self.after) - len(self.before)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """The message being typed: the accepts that still stand, and the keys spent on accepting.
+
+    Keys stay spent when their word is undone, deleted or changed; its characters no longer count.
+    """
+
+    accepts: tuple[Accept, ...] = ()
+    keys: int = 0
+
+    @property
+    def inserted(self) -> int:
+        """How many characters of the text were put there by accepting."""
+        return sum(accepted.inserted for accepted in self.accepts)
+
+    def last(self, text: str) -> Accept | None:
+        """The last accept, when nothing has been typed since."""
+        return self.accepts[-1] if self.accepts and self.accepts[-1].after == text else None
+
+    def accepted(self, before: str, after: str) -> Draft:
+        """With one accept more."""
+        return Draft((*self.accepts, Accept(before, after)), self.keys + 1)
+
+    def undone(self) -> Draft:
+        """Without the last accept; undoing is a key too."""
+        return Draft(self.accepts[:-1], self.keys + 1)
+
+    def spent(self) -> Draft:
+        """With one key more that brought nothing."""
+        return Draft(self.accepts, self.keys + 1)
+
+    def edited(self, text: str) -> Draft:
+        """With the accepts only whose word still stands in the text, as do all words before it."""
+        kept = []
+        for one in self.accepts:
+            after = one.after if text.startswith(one.after) else one.after.removesuffix(" ")
+            if not text.startswith(after):
+                break
+            kept.append(Accept(one.before, after))
+        return Draft(tuple(kept), self.keys)
+
+
+@dataclass(frozen=True)
+class Savings:
+    """Characters in all, those of them that accepting inserted, and the keys spent on accepting."""
+
+    characters: int = 0
+    inserted: int = 0
+    keys: int = 0
+
+    def plus(self, text: str, draft: Draft) -> Savings:
+        """With one message more."""
+        return Savings(
+            self.characters + len(text),
+            self.inserted + draft.inserted,
+            self.keys + draft.keys,
+        )
+
+    @property
+    def saved(self) -> int:
+        """Keystrokes saved: below zero when accepting cost more than it brought."""
+        return self.inserted - self.keys
+
+    @property
+    def share(self) -> float:
+        """Keystrokes saved of all characters."""
+        return self.saved / self.characters if self.characters else 0.0

@@ -1,0 +1,211 @@
+"""From what has been typed to ranked words, at most one step of the model a key.
+
+Text that ends in a letter, a digit, or an apostrophe after one, is in the middle of a word: that
+word is completed. Else the next word is suggested. Reading and ranking need neither torch nor a
+terminal.
+"""
+
+from __future__ import annotations
+
+import bisect
+import re
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from nwp.errors import BadInput
+from nwp.model.runtime import FloatArray, Runtime, State
+from nwp.text.tokenizer import Mark, Tokens, normalize, surfaces_of, tokenize
+from nwp.text.vocabulary import FIRST_OUTPUT, Vocabulary, context_ids
+
+if TYPE_CHECKING:
+    from nwp.model.bundle import Bundle
+
+Steps = list[tuple[int, int]]
+
+# Only the last one to two blocks of characters (about 200 to 350 words) are read.
+BLOCK = 1000
+
+_SENTENCE_ENDS = {Mark.PERIOD, Mark.QUESTION, Mark.EXCLAMATION, Mark.LINE}
+_SPACE = re.compile(r"\s")
+# Looked for from the end backwards, so that a long text costs no more than its last word.
+_WORD_REVERSED = re.compile(r"['’]?[^\W_]+(?:['’][^\W_]+)*")
+# States kept for going back; a context can't have more words than two blocks of characters.
+_KEPT = 4 * BLOCK
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A word as it would be written, and its probability among the words that fit."""
+
+    word: str
+    probability: float
+
+
+def split_typed(text: str) -> tuple[str, str]:
+    """The text before the half-typed word, and that word ("" where the next word is asked)."""
+    found = _WORD_REVERSED.match(text[::-1])
+    cut = len(text) - (found.end() if found else 0)
+    return text[:cut], text[cut:]
+
+
+class Suggester:
+    """Suggests words for texts; the same text always gets the same answer.
+
+    It remembers the states of the model along the texts it has read. A text with one key more costs
+    at most one step, going back costs none. Of a long text only the last 1,000 to 2,000 characters
+    before the half-typed word are read; where reading begins moves on in blocks of 1,000, so one
+    key in a thousand costs a block's worth of steps. May be used from several threads.
+    """
+
+    def __init__(self, runtime: Runtime, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._words = sorted(vocabulary.words)
+        self._ids = np.array([vocabulary.index[word] for word in self._words], np.int64)
+        self._memory = _Memory(runtime)
+        self._lock = threading.Lock()
+
+    @classmethod
+    def from_bundle(cls, bundle: Bundle) -> Suggester:
+        """A suggester with the weights and the words of a bundle."""
+        return cls(Runtime(bundle.config, bundle.tensors), bundle.vocabulary)
+
+    def suggest(self, text: str, k: int = 3) -> list[Suggestion]:
+        """The k most probable words to complete or follow the text, best first.
+
+        Probabilities are given the text before and what is typed of the word: they sum to one over
+        the vocabulary's words that start with it. Fewer than k, or none, when fewer words do.
+        BadInput when k is below 1.
+        """
+        if k < 1:
+            raise BadInput(f"{k} suggestions were asked for", "Ask for 1 or more.")
+        before, typed = split_typed(text)
+        tokens, cut = _read(before, bool(typed))
+        # Read even when nobody knows the prefix: else the words would pile up for a later key.
+        with self._lock:
+            scores = self._memory.scores(context_ids(tokens, self._vocabulary))
+        ids = self._with_prefix(normalize(typed))
+        if not len(ids):
+            return []
+        capital = _wants_capital(before, typed, tokens, cut)
+        return [
+            Suggestion(self._shown(identity, typed, capital), probability)
+            for identity, probability in _best(scores, ids, k)
+        ]
+
+    def _with_prefix(self, prefix: str) -> npt.NDArray[np.int64]:
+        """The ids of the words that start with the prefix, in the order of the ids."""
+        start = bisect.bisect_left(self._words, prefix)
+        end = bisect.bisect_left(self._words, prefix + "\U0010ffff", lo=start)
+        return np.sort(self._ids[start:end])
+
+    def _shown(self, identity: int, typed: str, capital: bool) -> str:
+        """How a word is written here: as usual, with a capital, or going on as it was begun."""
+        word, surface = self._vocabulary.word(identity), self._vocabulary.surface(identity)
+        shown = surface
+        if typed[:1].isupper():
+            rest = surface[len(typed) :]
+            loud = typed.isupper() and sum(c.isalpha() for c in typed) > 1
+            shown = typed.replace("’", "'") + (rest.upper() if loud else rest)
+        elif capital and surface == word:
+            shown = surface[:1].upper() + surface[1:]
+        # Some letters have no single capital ("ß"): such a word stays as it is.
+        return shown if shown.lower() == word else surface
+
+
+def _read(before: str, half: bool) -> tuple[Tokens, int]:
+    """The words and marks to read of the text before the half-typed word, and where they begin."""
+    cut = _beginning(before)
+    if not half:
+        return tokenize(before[cut:]), cut
+    # A letter in place of the half-typed word: what stands before it is all there, as in training
+    # ("well-known" is joined, "well- " is not).
+    tokens = tokenize(before[cut:] + "x")
+    return Tokens(tokens.words[:-1], tokens.marks[:-1]), cut
+
+
+def _beginning(before: str) -> int:
+    """Where reading begins: at the start of a short text, else at a space one block or two back."""
+    if len(before) < 2 * BLOCK:
+        return 0
+    cut = (len(before) // BLOCK - 1) * BLOCK
+    space = _SPACE.search(before, cut)
+    return space.start() if space else cut
+
+
+def _wants_capital(before: str, typed: str, tokens: Tokens, cut: int) -> bool:
+    """Does a sentence start here, and does the person begin sentences with a capital?
+
+    Who has not typed anything yet is taken to; who has, does when one sentence in what is read
+    starts with a capital.
+    """
+    if not typed and not before.strip():
+        return True
+    first = not cut
+    if not tokens.words or tokens.marks[-1] not in _SENTENCE_ENDS:
+        return False
+    starts = [first, *(mark in _SENTENCE_ENDS for mark in tokens.marks[1:-1])]
+    surfaces = surfaces_of(before[cut:])
+    return any(s and w[0].isupper() for s, w in zip(starts, surfaces, strict=True))
+
+
+def _best(scores: FloatArray, ids: npt.NDArray[np.int64], k: int) -> list[tuple[int, float]]:
+    """The k best of some ids and their share of the probability; equal ones in order of the ids."""
+    logs = scores[ids - FIRST_OUTPUT].astype(np.float64)
+    shares = np.exp(logs - logs.max())
+    shares /= shares.sum()
+    k = min(k, len(ids))
+    least = np.partition(shares, -k)[-k]
+    top = np.flatnonzero(shares >= least)
+    top = top[np.argsort(-shares[top], kind="stable")][:k]
+    return [(int(ids[i]), float(shares[i])) for i in top]
+
+
+@dataclass(slots=True)
+class _Node:
+    """The state after some steps, and after one step more for each that was tried."""
+
+    state: State
+    next: dict[tuple[int, int], _Node] = field(default_factory=dict)
+
+
+class _Memory:
+    """Walks through contexts along a tree of states, stepping only where nobody has been."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._root = _Node(runtime.start())
+        self._count = 0
+        self._last: tuple[_Node, FloatArray] | None = None
+
+    def scores(self, steps: Steps) -> FloatArray:
+        """The log-probabilities of the outputs after these steps."""
+        if self._count > _KEPT:
+            self._prune(steps)
+        node = self._root
+        for step in steps:
+            following = node.next.get(step)
+            if following is None:
+                following = _Node(self._runtime.step(node.state, *step))
+                node.next[step] = following
+                self._count += 1
+            node = following
+        # The letters of one word share a context.
+        if self._last is None or self._last[0] is not node:
+            self._last = (node, self._runtime.log_probabilities(node.state))
+        return self._last[1]
+
+    def _prune(self, steps: Steps) -> None:
+        """Forget all states but those along these steps."""
+        node, self._count = self._root, 0
+        for step in steps:
+            kept = node.next.get(step)
+            node.next = {} if kept is None else {step: kept}
+            if kept is None:
+                return
+            self._count += 1
+            node = kept
+        node.next = {}
