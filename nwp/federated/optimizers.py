@@ -67,13 +67,25 @@ def step(
     rate = np.float32(optimizer.learning_rate)
     if optimizer.name == "fedavg":
         return weights + rate * update, state
-    one, beta1 = np.float32(1), np.float32(optimizer.momentum)
     if optimizer.name == "fedavgm":
-        first = beta1 * state.first + update
-        move = beta1 * first + update if optimizer.nesterov else first
-        return weights + rate * move, OptimizerState(first, state.second)
-    beta2, epsilon = np.float32(optimizer.beta2), np.float32(optimizer.epsilon)
-    first: FloatArray = beta1 * state.first + (one - beta1) * update
-    second: FloatArray = beta2 * state.second + (one - beta2) * np.square(update)
-    moved: FloatArray = weights + rate * first / (np.sqrt(second) + epsilon)
-    return moved, OptimizerState(first, second)
+        return _fedavgm(optimizer, state, weights, update)
+    beta1, beta2 = np.float32(optimizer.momentum), np.float32(optimizer.beta2)
+    first: FloatArray = _mix(beta1, state.first, update)
+    second: FloatArray = _mix(beta2, state.second, update * update)
+    move: FloatArray = first / (np.sqrt(second) + np.float32(optimizer.epsilon))
+    return weights + rate * move, OptimizerState(first, second)
+
+
+def _fedavgm(
+    optimizer: ServerOptimizer, state: OptimizerState, weights: FloatArray, update: FloatArray
+) -> tuple[FloatArray, OptimizerState]:
+    rate, beta = np.float32(optimizer.learning_rate), np.float32(optimizer.momentum)
+    first: FloatArray = beta * state.first + update
+    move = beta * first + update if optimizer.nesterov else first
+    return weights + rate * move, OptimizerState(first, state.second)
+
+
+def _mix(beta: np.float32, old: FloatArray, new: FloatArray) -> FloatArray:
+    """A running mean: beta of the old, the rest of the new."""
+    mixed: FloatArray = beta * old + (np.float32(1) - beta) * new
+    return mixed
