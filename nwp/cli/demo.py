@@ -62,8 +62,11 @@ def demo(
 
 
 def _say(*paragraphs: str) -> None:
+    """Paragraphs, wrapped to the terminal and set in by three."""
+    from rich.padding import Padding
+
     for paragraph in paragraphs:
-        out().print(paragraph)
+        out().print(Padding(paragraph, (0, 0, 0, 3)), width=min(out().width, 96), soft_wrap=False)
     out().print()
 
 
@@ -73,11 +76,10 @@ def _tell_workers(simulation: Simulation) -> None:
     for worker, users in simulation.deals.items():
         messages = sum(len(simulation.corpus.users[user]) for user in users)
         out().print(f"   {worker} holds {messages:,} messages of {', '.join(users)}")
-    worker = next(iter(simulation.deals))
+    mock = simulation.mock_line(next(iter(simulation.deals)))
     _say(
-        "   Each is a PySyft datasite of its own: a folder, keys, and a private dataset. The server "
-        "gets a made-up\n   mock of the same form instead, such as "
-        f"[italic]{simulation.mock_line(worker)!r}[/italic]."
+        "Each is a PySyft datasite of its own: a folder, keys, a private dataset. The server gets "
+        f"a made-up mock of the same form instead, such as [italic]“{mock}”[/italic]."
     )
 
 
@@ -86,23 +88,22 @@ def _tell_plan(started: Started) -> None:
     from nwp.federated.plan import plan_text
 
     plan, surveys = started.plan, started.surveys
-    out().print("[bold]2  What is agreed[/bold]")
     named = [len(survey.counts) for survey in surveys.values()]
-    size = len(plan_text(plan)) / 1000
+    out().print("[bold]2  What is agreed[/bold]")
     _say(
-        f"   Words first: a worker names only words that {started.k} of its own users wrote "
-        f"({min(named)} to {max(named)} a worker);\n   with a public list they make a vocabulary of "
-        f"{len(plan.words):,}. Nobody else's word leaves.",
-        f"   Then the plan ({size:.0f} kB, SHA-256 {started.job.digest[:12]}…): {plan.rounds} rounds, "
-        f"{plan.cohort} users in each, a model of {started.parameters:,} weights.\n   It is a PySyft "
-        f"job; {len(started.job.approved)} of {len(plan.workers)} owners' policies approved it. What "
-        "is not in it, no worker does.",
+        f"Words first: a worker names only words that {started.k} of its own users wrote "
+        f"({min(named)} to {max(named)} words each); with a public list they make a vocabulary of "
+        f"{len(plan.words):,}. No other word leaves.",
+        f"Then the plan ({len(plan_text(plan)) / 1000:.0f} kB, SHA-256 {started.job.digest[:12]}…): "
+        f"{plan.rounds} rounds, {plan.cohort} users in each, a model of {started.parameters:,} "
+        f"weights. It is a PySyft job; {len(started.job.approved)} of {len(plan.workers)} owners' "
+        "policies approved it. What is not in it, no worker does.",
     )
     out().print("[bold]3  What moves[/bold]")
     _say(
-        f"   Each round: the weights go out ({4 * started.parameters / 1e6:.1f} MB), some users train "
-        "them on their own messages,\n   each worker sends back the average change of its users, and "
-        "the server averages those. All of it encrypted and signed.",
+        f"Each round the weights go out ({4 * started.parameters / 1e6:.1f} MB), some users train "
+        "them on their own messages, each worker sends back the average change of its users, and "
+        "the server averages those. All of it is encrypted and signed.",
     )
 
 
@@ -122,19 +123,19 @@ def _tell_result(found: Demonstration) -> None:
     worse = sorted(set(found.evaluation.users) - set(alone))
     out().print()
     _say(
-        f"   Perplexity is how many words the model is torn between. Untrained {figure(test['untrained'])}; "
-        f"each user's own model {figure(test['local_only'])};\n   [bold]the average of all "
-        f"{figure(test['perplexity'])}[/bold]. Word counts alone reach {figure(test['unigram'])}, a "
-        f"trigram of everybody's pooled text {figure(test['trigram'])}.",
-        f"   The average beats their own model for {len(alone)} of {users} people"
+        "Perplexity: between how many words the model is torn. "
+        f"Untrained {figure(test['untrained'])}; each user's own model {figure(test['local_only'])}; "
+        f"[bold]the average of all {figure(test['perplexity'])}[/bold]. Word counts alone reach "
+        f"{figure(test['unigram'])}, a trigram of everybody's pooled text {figure(test['trigram'])}.",
+        f"The average beats their own model for {len(alone)} of {users} people"
         + (f" (not for {', '.join(worse)})" if worse else "")
-        + f", and word counts for {len(words)}: nobody writes enough\n   to learn a language "
-        "from alone, and what people share is most of it.",
-        f"   Stayed: {found.corpus.messages:,} messages. Moved: {megabytes(result['bytes_down'])} of "
+        + f", and word counts for {len(words)}. Nobody writes enough to learn a language from "
+        "alone, and most of it is shared.",
+        f"Stayed: {found.corpus.messages:,} messages. Moved: {megabytes(result['bytes_down'])} of "
         f"weights down, {megabytes(result['bytes_up'])} of averaged changes and counts up.",
-        "   One process shows the flow and the rules here, not isolation: on real machines each worker "
-        "is its owner's own.\n   And an average is no anonymity: without noise, a model may still "
+        "One process shows the flow and the rules here, not isolation: for real, each worker is a "
+        "machine of its owner's. And an average is no anonymity: without noise, a model may still "
         "remember phrases.",
-        f"   {figures['seconds']:.0f} seconds. The model: {result['model']} "
+        f"{figures['seconds']:.0f} seconds. The model: {result['model']} "
         f"(top-1 {percent(test['top1'])}, top-3 {percent(test['top3'])}).",
     )

@@ -72,7 +72,8 @@ def step(
     beta1, beta2 = np.float32(optimizer.momentum), np.float32(optimizer.beta2)
     first: FloatArray = _mix(beta1, state.first, update)
     second: FloatArray = _mix(beta2, state.second, update * update)
-    move: FloatArray = first / (np.sqrt(second) + np.float32(optimizer.epsilon))
+    scale = np.sqrt(second, dtype=np.float32) + np.float32(optimizer.epsilon)
+    move: FloatArray = np.divide(first, scale, dtype=np.float32)
     return weights + rate * move, OptimizerState(first, second)
 
 
