@@ -25,6 +25,7 @@ class Rounds:
         self._began = 0.0
         self._first = 0
         self._rounds = 0
+        self._said: set[tuple[str, str]] = set()
 
     def enrolled(self, simulation: Simulation) -> None:
         """The datasites are ready."""
@@ -35,6 +36,7 @@ class Rounds:
         """The plan is approved; training begins."""
         job, plan = started.job, started.plan
         for worker, reason in job.refused.items():
+            self._said.add((worker, reason))
             self._say(f"{worker} takes no part: {reason}")
         self._say(
             f"plan {job.digest[:12]} approved by {len(job.approved)} of {len(plan.workers)} owners: "
@@ -58,7 +60,8 @@ class Rounds:
             )
         moved = megabytes(report.bytes_down + report.bytes_up)
         line = f"{figures}; {report.users} users, {moved} moved"
-        for worker, reason in report.absent.items():
+        for worker, reason in set(report.absent.items()) - self._said:
+            self._said.add((worker, reason))
             self._say(f"round {report.number}: {worker} took no part: {reason}")
         if self._live is not None:
             self._live.update(self._task, completed=report.number, description=line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -153,20 +154,19 @@ def train(
     found = load_corpus(corpus, skip_bad_lines=skip_bad_lines)
     for reason, count in found.skipped.items():
         err().print(f"left out: {count} x {reason}")
-    command = _command()
     try:
         with watching() as progress:
             result = train_bundle(
                 found,
                 out_folder,
                 options,
-                command=command,
+                command=_repeatable(),
                 resume=resume,
                 force=force,
                 watcher=progress.watcher(),
             )
     except KeyboardInterrupt:
-        again = command if resume else f"{command} --resume"
+        again = shlex.join(["nwp", *_without(sys.argv[1:], "--force", "--resume"), "--resume"])
         raise Interrupted(
             "training stopped after its last finished round", f"Go on with:  {again}"
         ) from None
@@ -185,9 +185,20 @@ def train(
     )
 
 
-def _command() -> str:
-    """The command line without what only decides how it runs, to be repeated."""
-    import shlex
+def _without(words: list[str], *flags: str) -> list[str]:
+    return [word for word in words if word not in flags]
 
-    words = [w for w in sys.argv[1:] if w not in ("--json", "--resume", "--force")]
-    return shlex.join(["nwp", *words])
+
+def _repeatable() -> str:
+    """The command line for the model card: without what decides only how or where it runs, so that
+    equal models have equal cards."""
+    words = iter(_without(sys.argv[1:], "--json", "--resume", "--force"))
+    kept: list[str] = []
+    for word in words:
+        name, _, value = word.partition("=")
+        if name in ("--out", "--processes"):
+            if not value:
+                next(words, None)
+            continue
+        kept.append(word)
+    return shlex.join(["nwp", *kept, "--out", "DIR"])

@@ -117,9 +117,10 @@ def run_round(
 
 
 def _better(metrics: Mapping[str, Any], best: Mapping[str, Any]) -> bool:
-    """Is the perplexity lower than the best so far? Without known targets nothing is better."""
-    found = metrics.get("perplexity")
-    return found is not None and (not best or found < best["perplexity"])
+    """Is the perplexity lower than the best so far? Where nothing can be validated (no user has a
+    valid part, or it has no known word), the latest weights are kept."""
+    found, lowest = metrics.get("perplexity"), best.get("perplexity")
+    return found is None or lowest is None or found < lowest
 
 
 def _patience_over(plan: TrainPlan, state: RunState) -> bool:

@@ -27,11 +27,11 @@ messages stayed on {about["workers"]} workers, and only updates of the weights w
 | corpus | {about["corpus"]} ({about["users"]} users, {about["words"]:,} words trained on) |
 | model | embedding {model["embedding"]}, LSTM {model["layers"]} x {model["hidden"]}, \
 projection {model["projection"]}, {"tied" if model["tied"] else "untied"}; {parameters:,} parameters |
-| vocabulary | {len_words(about)} words; one enters when {about["k"]} users of one worker wrote it, or \
+| vocabulary | {about["vocabulary"]:,} words; one enters when {about["k"]} users of one worker wrote it, or \
 from a public list |
-| validation perplexity | {valid["perplexity"]:.1f} (round {about["best_round"]}) |
-| validation top-1 / top-3 | {valid["top1"]:.1%} / {valid["top3"]:.1%} |
-| unknown words | {valid["oov_rate"]:.1%} of the words predicted |
+| validation perplexity | {_shown(valid["perplexity"], ".1f")} (round {about["best_round"]}) |
+| validation top-1 / top-3 | {_shown(valid["top1"], ".1%")} / {_shown(valid["top3"], ".1%")} |
+| unknown words | {_shown(valid["oov_rate"], ".1%")} of the words predicted |
 
 Targets are words, lower-cased; an unknown word counts as wrong in top-k and is left out of the
 perplexity. Validation is the ninth tenth of each user's messages, in order of time.
@@ -56,6 +56,5 @@ Judging people or their language; languages other than those of its corpus.
 """
 
 
-def len_words(about: Mapping[str, Any]) -> str:
-    """The size of the vocabulary with thousands separated."""
-    return f"{about['vocabulary']:,}"
+def _shown(value: float | None, form: str) -> str:
+    return "not known" if value is None else format(value, form)

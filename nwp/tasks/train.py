@@ -115,10 +115,10 @@ def train_bundle(
     something and neither is asked.
     """
     watcher = watcher or Watcher()
-    run = out / "run"
-    if held := held_out(corpus, options.held_out, options.seed):
-        corpus = only(corpus, set(corpus.users) - set(held))
+    held = held_out(corpus, options.held_out, options.seed)
+    corpus = only(corpus, set(corpus.users) - set(held))
     _check_words(corpus)
+    run = out / "run"
     finished = _prepare(out, run, _fingerprint(corpus, options), resume=resume, force=force)
     if finished is not None:
         return finished
@@ -128,38 +128,70 @@ def train_bundle(
     try:
         with Simulation(corpus, deals, engine, refusing=frozenset(options.refuse), tap=tap) as sim:
             watcher.enrolled(sim)
-            start_from, surveys = _beginning(sim, options)
-            plan = _plan(sim, options, start_from)
-            checkpoint = Checkpoint(run, plan_digest(plan))
-            state = checkpoint.load() or start(plan, weights_of(start_from))
-            resumed = state.number
-            job = sim.submit(plan, "train")
-            if not job.approved:
-                raise NoQuorum(
-                    f"no worker approved the plan: {next(iter(job.refused.values()))}",
-                    "Change the plan to what the owners' policies allow.",
-                )
-            parameters = plan.model.parameters
-            watcher.started(Started(sim, job, plan, surveys, options.k, state, parameters))
-            exchange = sim.exchange(job)
-
-            def validate(weights: FloatArray, number: int) -> tuple[Mapping[str, Any], Replies]:
-                requests = {w: Parcel(arrays={"weights": weights}) for w in plan.workers}
-                replies = exchange(VALIDATE, number, requests)
-                return metrics(total(plan, replies.answers)), replies
-
-            for state in train(plan, state, exchange, validate, checkpoint):  # noqa: B020
-                watcher.round_done(state)
-            sim.close(job)
+            trained = _train(sim, run, options, watcher)
     finally:
         engine.close()
-    words = sum(len(words_of(m)) for ms in corpus.users.values() for m in part_of(ms, "train"))
+    bundle = _finished_bundle(corpus, options, trained, command)
+    save_bundle(bundle, out)
+    seconds = round(time.perf_counter() - began, 1)
+    result = {"model": str(out), **_result(trained, seconds), "held_out": list(held)}
+    write_atomic(run / "result.json", json.dumps(result) + "\n")
+    return result
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """What training leaves: its plan, the model before it, the last state, where it went on from."""
+
+    plan: TrainPlan
+    beginning: Bundle
+    state: RunState
+    resumed_from: int
+
+
+def _train(sim: Simulation, run: Path, options: TrainOptions, watcher: Watcher) -> _Trained:
+    """Survey, plan, approval, rounds: everything that the workers take part in."""
+    beginning, surveys = _beginning(sim, options)
+    plan = _plan(sim, options, beginning)
+    checkpoint = Checkpoint(run, plan_digest(plan))
+    state = checkpoint.load() or start(plan, weights_of(beginning))
+    resumed_from = state.number
+    job = sim.submit(plan, "train")
+    if not job.approved:
+        raise NoQuorum(
+            f"no worker approved the plan: {next(iter(job.refused.values()))}",
+            "Change the plan to what the owners' policies allow.",
+        )
+    watcher.started(Started(sim, job, plan, surveys, options.k, state, plan.model.parameters))
+    exchange = sim.exchange(job)
+
+    def validate(weights: FloatArray, number: int) -> tuple[Mapping[str, Any], Replies]:
+        requests = {worker: Parcel(arrays={"weights": weights}) for worker in plan.workers}
+        replies = exchange(VALIDATE, number, requests)
+        return metrics(total(plan, replies.answers)), replies
+
+    for reached in train(plan, state, exchange, validate, checkpoint):
+        state = reached
+        watcher.round_done(state)
+    sim.close(job)
+    return _Trained(plan, beginning, state, resumed_from)
+
+
+def _finished_bundle(
+    corpus: Corpus, options: TrainOptions, trained: _Trained, command: str
+) -> Bundle:
+    """The best weights, and all that a reader of the model card wants to know of them."""
+    plan, state = trained.plan, trained.state
+    model = NextWordModel(plan.model)
+    model.set_weights(state.best_weights)
     about = {
         "nwp": __version__,
-        "corpus": corpus.name,
+        "corpus": Path(corpus.name).name,
         "users": len(corpus.users),
-        "words": words,
-        "workers": len(deals),
+        "words": sum(
+            len(words_of(m)) for texts in corpus.users.values() for m in part_of(texts, "train")
+        ),
+        "workers": len(plan.workers),
         "k": options.k,
         "vocabulary": len(plan.words),
         "best_round": state.best_number,
@@ -168,27 +200,25 @@ def train_bundle(
         "from": options.base,
         "command": command,
     }
-    model = NextWordModel(plan.model)
-    model.set_weights(state.best_weights)
-    save_bundle(replace(start_from, tensors=model.tensors(), about=about), out)
-    result = {
-        "model": str(out),
+    return replace(trained.beginning, tensors=model.tensors(), about=about)
+
+
+def _result(trained: _Trained, seconds: float) -> dict[str, Any]:
+    plan, state = trained.plan, trained.state
+    return {
         "rounds": state.number,
-        "resumed_from": resumed or None,
-        "workers": len(deals),
-        "users": len(corpus.users),
-        "seconds": round(time.perf_counter() - began, 1),
-        "valid": {k: state.best_valid[k] for k in ("perplexity", "top1", "top3")},
+        "resumed_from": trained.resumed_from or None,
+        "workers": len(plan.workers),
+        "users": sum(plan.workers.values()),
+        "seconds": seconds,
+        "valid": {key: state.best_valid.get(key) for key in ("perplexity", "top1", "top3")},
         "best_round": state.best_number,
-        "held_out": list(held),
-        "parameters": parameters,
+        "parameters": plan.model.parameters,
         "vocabulary": len(plan.words),
-        "bytes_up": sum(r.bytes_up for r in state.history),
-        "bytes_down": sum(r.bytes_down for r in state.history),
+        "bytes_up": sum(report.bytes_up for report in state.history),
+        "bytes_down": sum(report.bytes_down for report in state.history),
         "absent": dict(state.history[-1].absent) if state.history else {},
     }
-    write_atomic(run / "result.json", json.dumps(result) + "\n")
-    return result
 
 
 def _beginning(sim: Simulation, options: TrainOptions) -> tuple[Bundle, dict[str, Survey]]:

@@ -134,11 +134,11 @@ class _Exchange:
 
     def __call__(self, phase: Phase, number: int, requests: Mapping[str, Parcel]) -> Replies:
         answers: dict[str, Parcel] = {}
-        absent: dict[str, str] = {}
+        absent = {w: self.job.refused[w] for w in requests if w in self.job.refused}
         channel, plan = self.simulation.channel, self.job.plan
         name = f"{self.job.digest[:16]}.{number}.{phase.name}"
         envelope, schema = Envelope("ask", self.job.digest, phase.name, number), phase.request(plan)
-        asked = sorted(requests)
+        asked = sorted(set(requests) - set(absent))
         down = sum(
             channel.send(_email(w), name, pack(envelope, requests[w], schema)) for w in asked
         )
