@@ -31,7 +31,8 @@ check-all: check ## everything, the slow tests too
 	$(BIN)/python -m pytest
 
 bundle: $(READY) ## make the model that ships, from the sample corpus
-	$(BIN)/python scripts/make_bundle.py
+	$(BIN)/nwp train sample --out models/sample --rounds 120 --dropout 0.4 --seed 1 --force
+	rm -rf models/sample/run
 
 clean:
 	rm -rf .venv dist build
