@@ -51,11 +51,11 @@ def load_corpus(source: str, *, skip_bad_lines: bool = False) -> Corpus:
 
 def read_messages(source: str, tally: Tally) -> tuple[str, Iterator[Message]]:
     """The format's name and the messages of a file, a folder or a known corpus, in its order."""
-    path = Path(source).expanduser()
+    path = _path(source)
     known = known_corpora()
-    if not path.exists() and source in known:
+    if path is None and source in known:
         path = known[source].path
-    if not path.exists():
+    if path is None:
         raise BadCorpus(
             f"no corpus {source!r}: no such file or folder, and no known corpus of that name",
             f"Known corpora: {', '.join(known)}. `nwp corpus list` tells more.",
@@ -65,6 +65,17 @@ def read_messages(source: str, tally: Tally) -> tuple[str, Iterator[Message]]:
     except OSError as error:
         raise _unreadable(path, error) from error
     return reader.name, _guarded(path, reader.read(path, tally))
+
+
+def _path(source: str) -> Path | None:
+    """The file or folder of that name, if there is one."""
+    try:
+        path = Path(source).expanduser()
+        return path if source and path.exists() else None
+    except RuntimeError:  # the home folder of a user unknown here
+        return None
+    except OSError as error:
+        raise _unreadable(Path(source), error) from error
 
 
 def _guarded(path: Path, messages: Iterator[Message]) -> Iterator[Message]:

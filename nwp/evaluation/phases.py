@@ -46,8 +46,8 @@ def read_counts(plan: TrainPlan | EvaluatePlan, reply: Parcel) -> list[Counts]:
     """On the server: the rows of one worker. BadMessage when they are not as many as agreed."""
     rows = reply.arrays["counts"]
     wanted = reply.fields["users"] if isinstance(plan, EvaluatePlan) and plan.rows else 1
-    if len(rows) != wanted:
-        raise BadMessage(f"{len(rows)} rows of counts, agreed are {wanted}")
+    if len(rows) != wanted or (rows < 0).any():
+        raise BadMessage(f"{len(rows)} rows of counts, or negative ones; agreed are {wanted}")
     return [Counts.from_row(row) for row in rows]
 
 
@@ -58,5 +58,9 @@ def total(plan: TrainPlan | EvaluatePlan, answers: Mapping[str, Parcel]) -> Coun
     )
 
 
-VALIDATE = Phase("validate", _request, _reply, _answer)
-EVALUATE = Phase("evaluate", _request, _reply, _answer)
+def _check(plan: TrainPlan | EvaluatePlan, worker: str, reply: Parcel) -> None:
+    read_counts(plan, reply)
+
+
+VALIDATE = Phase("validate", _request, _reply, _answer, _check)
+EVALUATE = Phase("evaluate", _request, _reply, _answer, _check)

@@ -66,6 +66,13 @@ def _answer(worker: WorkerSide, number: int, request: Parcel) -> Parcel:
     )
 
 
+def _check(plan: TrainPlan, worker: str, reply: Parcel) -> None:
+    """On the server: could a worker have trained so many users on so many words?"""
+    words, users = reply.fields["words"], reply.fields["users"]
+    if words < 0 or not 0 <= users <= plan.workers[worker]:
+        raise BadMessage(f"{worker} claims {words} words of {users} users")
+
+
 def _begin(plan: TrainPlan, number: int, weights: FloatArray) -> Parcel:
     return Parcel(arrays={"weights": weights})
 
@@ -84,10 +91,9 @@ def _collect(plan: TrainPlan, state: Parcel, answers: Mapping[str, Parcel]) -> P
     total = np.zeros(len(state.arrays["weights"]), np.float64)
     words, users, loss = 0, 0, 0.0
     for worker in sorted(answers):
+        _check(plan, worker, answers[worker])
         fields = answers[worker].fields
         mine = int(fields["words"])
-        if mine < 0 or not 0 <= fields["users"] <= plan.workers[worker]:
-            raise BadMessage(f"{worker} claims {mine} words of {fields['users']} users")
         total += answers[worker].arrays["update"].astype(np.float64) * mine
         words += mine
         users += int(fields["users"])
@@ -115,7 +121,7 @@ def chunks(items: Sequence[_T], size: int) -> list[Sequence[_T]]:
 MEAN = Aggregation(
     name="mean",
     begin=_begin,
-    steps=(Step(Phase("train", _request, _reply, _answer), _ask, _collect),),
+    steps=(Step(Phase("train", _request, _reply, _answer, _check), _ask, _collect),),
     finish=_finish,
 )
 

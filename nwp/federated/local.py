@@ -7,6 +7,7 @@ minibatch SGD over the user's own messages. `nwp.federated.reference` is the sam
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -41,11 +42,12 @@ class LocalWork:
     order: str = "sorted"
 
     def __post_init__(self) -> None:
-        if min(self.epochs, self.batch, self.max_positions) < 1 or self.learning_rate <= 0:
+        above = 0 < self.learning_rate < math.inf
+        if min(self.epochs, self.batch, self.max_positions) < 1 or not above:
             raise BadSettings(
                 "epochs, batch, positions and learning rate must be above 0", f"Given: {self}."
             )
-        if self.order not in ORDERS or self.clip_norm < 0:
+        if self.order not in ORDERS or not 0 <= self.clip_norm < math.inf:
             raise BadSettings(f"order must be one of {ORDERS}, clip_norm at least 0")
 
 

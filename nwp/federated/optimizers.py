@@ -8,6 +8,7 @@ its own running second moment, without bias correction, as in Reddi's Algorithm 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,10 +35,10 @@ class ServerOptimizer:
             raise BadSettings(
                 f"no server optimizer {self.name!r}", f"There are {', '.join(NAMES)}."
             )
-        if self.learning_rate <= 0 or not 0 <= self.momentum < 1 or not 0 <= self.beta2 < 1:
-            raise BadSettings("learning rate above 0, momentum and beta2 in [0, 1)")
-        if self.epsilon <= 0:
-            raise BadSettings("epsilon must be above 0")
+        if not (0 < self.learning_rate < math.inf and 0 < self.epsilon < math.inf):
+            raise BadSettings("server learning rate and epsilon must be numbers above 0")
+        if not (0 <= self.momentum < 1 and 0 <= self.beta2 < 1):
+            raise BadSettings("momentum and beta2 must be in [0, 1)")
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ def peek(data: bytes) -> Envelope:
 
 def _write(envelope: Envelope, parcel: Parcel) -> bytes:
     about = {"version": VERSION, **asdict(envelope), "fields": dict(parcel.fields)}
-    arrays = {name: np.ascontiguousarray(parcel.arrays[name]) for name in sorted(parcel.arrays)}
+    arrays = {name: np.asarray(parcel.arrays[name], order="C") for name in sorted(parcel.arrays)}
     data: bytes = save(arrays, metadata={"nwp": json.dumps(about, sort_keys=True)})
     return data
 

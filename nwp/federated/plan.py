@@ -9,15 +9,17 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from nwp.corpus.split import part_of
 from nwp.errors import BadMessage, BadSettings, NwpError
 from nwp.federated.local import LocalWork
 from nwp.federated.optimizers import ServerOptimizer
 from nwp.model.config import ModelConfig
-from nwp.text.vocabulary import FIRST_WORD, Vocabulary
+from nwp.text.tokenizer import MARKS
+from nwp.text.vocabulary import FIRST_OUTPUT, FIRST_WORD, Vocabulary
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,9 @@ class TrainPlan:
     def __post_init__(self) -> None:
         if self.rounds < 1 or self.validate_every < 1 or self.group < 1 or self.threads < 1:
             raise BadSettings("rounds, validate_every, group and threads must be 1 or more")
-        if self.cohort < 0 or self.patience < 0 or not 0 < self.quorum <= 1:
-            raise BadSettings("cohort and patience must be 0 or more, quorum in (0, 1]")
-        _check_vocabulary(self.model, self.words)
+        if min(self.cohort, self.patience, self.seed) < 0 or not 0 < self.quorum <= 1:
+            raise BadSettings("cohort, patience and seed must be 0 or more, quorum in (0, 1]")
+        _check_vocabulary(self.model, self.words, self.surfaces)
 
     def vocabulary(self) -> Vocabulary:
         """The vocabulary as an object."""
@@ -88,7 +90,10 @@ class EvaluatePlan:
     threads: int = 1
 
     def __post_init__(self) -> None:
-        _check_vocabulary(self.model, self.words)
+        part_of((), self.part)  # is there such a part?
+        if self.group < 1 or self.threads < 1:
+            raise BadSettings("group and threads must be 1 or more")
+        _check_vocabulary(self.model, self.words, {})
 
     def vocabulary(self) -> Vocabulary:
         """The vocabulary as an object (surfaces play no part in counting)."""
@@ -122,7 +127,7 @@ def read_plan(text: str) -> Plan:
         if "words" in content:
             content["words"] = tuple(content["words"])
         plan: Plan = _exact(kind, content)
-    except (ValueError, KeyError, TypeError, AttributeError, NwpError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, NwpError) as error:
         raise BadMessage(f"this is no plan: {error}") from error
     if plan_text(plan) != text:
         raise BadMessage("a plan is not in its canonical form: something else rides along")
@@ -130,15 +135,50 @@ def read_plan(text: str) -> Plan:
 
 
 def _exact(kind: type[Any], content: Mapping[str, Any]) -> Any:
-    """A dataclass from exactly its fields."""
-    names = {f.name for f in dataclasses.fields(kind)}
-    if set(content) != names:
-        raise ValueError(f"entries {sorted(content)}, agreed are {sorted(names)}")
+    """A dataclass from exactly its fields, each of its declared type."""
+    types = {f.name: str(f.type) for f in dataclasses.fields(kind)}
+    if set(content) != set(types):
+        raise ValueError(f"entries {sorted(content)}, agreed are {sorted(types)}")
+    for name, value in content.items():
+        if types[name] in _TYPES and not _TYPES[types[name]](value):
+            raise ValueError(f"{name} is no {types[name]}")
     return kind(**content)
 
 
-def _check_vocabulary(model: ModelConfig, words: tuple[str, ...]) -> None:
-    if model.vocabulary != FIRST_WORD + len(words):
+def _number(value: Any, *types: type) -> bool:
+    """Is it of one of the types, and of a usual size? NaN is not."""
+    return type(value) in types and abs(value) < 1 << 63
+
+
+def _texts(values: Any) -> bool:
+    return all(type(value) is str for value in values)
+
+
+# What a value of each type is in a plan from outside. Neither True nor NaN is a number: no limit of
+# an owner's would stop NaN.
+_TYPES: dict[str, Callable[[Any], bool]] = {
+    "int": lambda value: _number(value, int),
+    "float": lambda value: _number(value, int, float),
+    "bool": lambda value: type(value) is bool,
+    "str": lambda value: type(value) is str,
+    "tuple[str, ...]": lambda value: type(value) is tuple and _texts(value),
+    "Mapping[str, str]": lambda value: type(value) is dict and _texts(value.values()),
+    "Mapping[str, int]": lambda value: (
+        type(value) is dict and all(_number(n, int) for n in value.values())
+    ),
+}
+
+
+def _check_vocabulary(
+    model: ModelConfig, words: tuple[str, ...], surfaces: Mapping[str, str]
+) -> None:
+    if (model.vocabulary, model.first_output) != (FIRST_WORD + len(words), FIRST_OUTPUT):
         raise BadSettings(
             f"a model of {model.vocabulary} ids for a vocabulary of {FIRST_WORD + len(words)}"
         )
+    if 0 < model.marks < MARKS:
+        raise BadSettings(f"a model of {model.marks} marks, there are {MARKS}")
+    try:
+        Vocabulary.from_lists(words, dict(surfaces))
+    except ValueError as error:
+        raise BadSettings(f"no vocabulary: {error}") from error

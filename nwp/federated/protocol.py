@@ -53,12 +53,16 @@ class WorkerSide(Protocol):
 
 @dataclass(frozen=True)
 class Phase:
-    """One exchange: what is asked, what comes back, and how a worker finds the answer."""
+    """One exchange: what is asked, what comes back, and how a worker finds the answer.
+
+    `check(plan, worker, reply)` runs on the server: BadMessage for a claim that can't be true.
+    """
 
     name: str
     request: Callable[[Plan], Schema]
     reply: Callable[[Plan], Schema]
     answer: Callable[[WorkerSide, int, Parcel], Parcel]
+    check: Callable[[Any, str, Parcel], object] = lambda plan, worker, reply: None
 
 
 @dataclass(frozen=True)

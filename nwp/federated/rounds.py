@@ -118,9 +118,9 @@ def run_round(
 
 def _better(metrics: Mapping[str, Any], best: Mapping[str, Any]) -> bool:
     """Is the perplexity lower than the best so far? Where nothing can be validated (no user has a
-    valid part, or it has no known word), the latest weights are kept."""
+    valid part, or it has no known word), the latest weights are kept; one that was measured stays."""
     found, lowest = metrics.get("perplexity"), best.get("perplexity")
-    return found is None or lowest is None or found < lowest
+    return lowest is None or (found is not None and found < lowest)
 
 
 def _patience_over(plan: TrainPlan, state: RunState) -> bool:

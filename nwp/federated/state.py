@@ -24,6 +24,7 @@ from nwp.model.lstm import FloatArray
 
 STATE = "state.json"
 PHASE = "phase.safetensors"
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, OverflowError, SafetensorError)
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class Checkpoint:
                 best_valid=about["best_valid"],
                 history=tuple(RoundReport(**report) for report in about["history"]),
             )
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        except _UNREADABLE as error:
             raise BadInput(
                 f"the checkpoint in {self.folder} is damaged: {error}",
                 "Train anew into another folder, or with --force.",
@@ -137,7 +138,7 @@ class Checkpoint:
             if about["plan"] != self.plan or about["number"] != number:
                 return None
             return int(about["done"]), Parcel(about["fields"], arrays)
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError):
+        except _UNREADABLE:
             return None  # the round begins again, which is always right
 
     def _round(self, number: int) -> Path:

@@ -9,6 +9,7 @@ from nwp.federated.parcel import ArraySpec, Parcel, Schema
 from nwp.federated.plan import Plan, SurveyPlan
 from nwp.federated.protocol import Phase, WorkerSide
 from nwp.text.building import Survey, public_order, survey
+from nwp.text.tokenizer import words_of
 
 
 def _request(plan: Plan) -> Schema:
@@ -62,6 +63,8 @@ def read_survey(reply: Parcel) -> Survey:
     if listed:
         surfaces = public_order()
     words = [surface.lower() for surface in surfaces]
+    if not listed and any(words_of(surface) != [surface.lower()] for surface in surfaces):
+        raise BadMessage("a worker reports words that are none")
     if len(words) != len(counts) or len(set(words)) != len(words) or min(counts, default=0) < 0:
         raise BadMessage("a worker's words and counts do not match")
     pairs = [(w, c) for w, c in zip(words, counts, strict=True) if c]
@@ -79,4 +82,4 @@ def _bytes(text: str) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
     return np.frombuffer(text.encode("utf-8"), np.uint8)
 
 
-SURVEY = Phase("survey", _request, _reply, _answer)
+SURVEY = Phase("survey", _request, _reply, _answer, lambda plan, worker, reply: read_survey(reply))

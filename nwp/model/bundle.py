@@ -36,6 +36,7 @@ WEIGHTS, VOCABULARY, SETTINGS, CARD = (
     "README.md",
 )
 _AGAIN = "Fetch or train it again."
+_UNFIT = (ValueError, KeyError, TypeError, AttributeError)  # what data of another form leads to
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -62,7 +63,8 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
     frequencies = [float(f"{f:.6g}") for f in bundle.frequencies]
     words = {**bundle.vocabulary.as_dict(), "frequencies": frequencies}
     files = {
-        WEIGHTS: save({name: bundle.tensors[name] for name in sorted(bundle.tensors)}),
+        # safetensors writes the memory as it lies, so it must lie in order.
+        WEIGHTS: save({n: np.ascontiguousarray(bundle.tensors[n]) for n in sorted(bundle.tensors)}),
         VOCABULARY: (json.dumps(words, ensure_ascii=False, indent=0) + "\n").encode(),
     }
     for name, data in files.items():
@@ -92,14 +94,15 @@ def load_bundle(folder: Path) -> Bundle:
         frequencies = tuple(float(f) for f in words["frequencies"])
         tensors = load(raw[WEIGHTS])
         about = dict(settings["about"])
-    except (ValueError, KeyError, TypeError, SafetensorError, BadSettings) as error:
+    except (*_UNFIT, SafetensorError, BadSettings) as error:
         raise BadBundle(f"the bundle {folder} does not fit together: {error}", _AGAIN) from error
     if (
         config.vocabulary != FIRST_WORD + len(vocabulary.words)
         or len(frequencies) != config.outputs
         or {name: tensor.shape for name, tensor in tensors.items()} != config.shapes()
+        or any(tensor.dtype != np.float32 for tensor in tensors.values())
     ):
-        raise BadBundle(f"the bundle {folder} has weights of other sizes", _AGAIN)
+        raise BadBundle(f"the bundle {folder} has weights of other sizes or types", _AGAIN)
     return Bundle(config, vocabulary, frequencies, tensors, about)
 
 
@@ -113,13 +116,15 @@ def _settings(folder: Path) -> dict[str, Any]:
     try:
         settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         found = settings["format"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, *_UNFIT) as error:
         raise BadBundle(f"{path} is damaged: {error}", _AGAIN) from error
     if found != FORMAT:
         raise BadBundle(
             f"{folder} is a bundle of format {found!r}, this nwp reads format {FORMAT}",
             "Use the nwp version that made it, or train it again.",
         )
+    if not isinstance(settings.get("sha256"), dict):
+        raise BadBundle(f"{path} is damaged: it has no checksums", _AGAIN)
     return settings
 
 
@@ -129,7 +134,7 @@ def _checked(path: Path, settings: Mapping[str, Any]) -> bytes:
         data = path.read_bytes()
     except OSError as error:
         raise BadBundle(f"{path} can't be read: {error.strerror}", _AGAIN) from error
-    wanted = settings.get("sha256", {}).get(path.name)
+    wanted = settings["sha256"].get(path.name)
     if hashlib.sha256(data).hexdigest() != wanted:
         raise BadBundle(f"{path} is damaged: its checksum is not that of {SETTINGS}", _AGAIN)
     return data

@@ -31,6 +31,10 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         sizes = (self.embedding, self.hidden, self.projection, self.layers)
+        if any(
+            type(n) is not int for n in (*sizes, self.vocabulary, self.marks, self.first_output)
+        ):
+            raise BadSettings("a model's sizes must be whole numbers", f"Given: {self}.")
         if any(size < 1 for size in sizes) or self.marks < 0:
             raise BadSettings("a model's sizes must be 1 or more", f"Given: {self}.")
         if not 0 <= self.first_output < self.vocabulary:

@@ -40,13 +40,12 @@ class Survey:
 @functools.cache
 def public_words() -> dict[str, str]:
     """The public list that comes with nwp: word to surface, most frequent first."""
-    surfaces = PUBLIC_LIST.read_text(encoding="utf-8").split()
-    return {surface.lower(): surface for surface in reversed(surfaces)}
+    return {s.lower(): s for s in PUBLIC_LIST.read_text(encoding="utf-8").split()}
 
 
 def public_order() -> list[str]:
     """The words of the public list, most frequent first."""
-    return list(reversed(public_words()))
+    return list(public_words())
 
 
 def survey(users: Mapping[str, Iterable[str]], k: int) -> Survey:

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 
 WORD = re.compile(r"([^\W_]+(?:'[^\W_]+)*)")
 _RAW_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
-_ADDRESS = re.compile(r"(?:https?://|www\.)\S+|[^\s@]+@[^\s@]+\.[^\s@]+")
+# An e-mail address is looked for only where a run of characters begins: a long one takes no n² steps.
+_ADDRESS = re.compile(r"(?:https?://|www\.)\S+|(?<![^\s@])[^\s@]+@[^\s@]+\.[^\s@]+")
 _FACE = re.compile(r"[:;=8xX]['’]?-?[)(\]\[DPpOo/|\\*3]|<3|\^_?\^")
 
 
@@ -116,7 +117,7 @@ def address_flags(message: str) -> list[bool]:
 def mark_of(gap: str) -> int:
     """The mark of what stands between two words: the class looked for first that is in it.
 
-    Only punctuation with no space on either side joins its words ("well-known", "example.org").
+    Only punctuation without any space joins its words ("well-known", "example.org").
     """
     core = gap.strip()
     if not core:
@@ -129,7 +130,7 @@ def mark_of(gap: str) -> int:
         return int(Mark.EMOJI)
     if ".." in core or "…" in core:
         return int(Mark.ELLIPSIS)
-    if core == gap:
+    if not any(map(str.isspace, gap)):
         return int(Mark.JOINT)
     if "\n" in gap:
         return int(Mark.LINE)
@@ -139,10 +140,11 @@ def mark_of(gap: str) -> int:
 
 
 def _bracket(gap: str, core: str) -> Mark | None:
-    """Opening when the last character leans on the next word, closing when it is a lone bracket."""
+    """Opening or closing when the last character is a bracket; a straight one opens after a space."""
     last = core[-1]
     straight = last in "\"'*_~`"
-    if unicodedata.category(last) in {"Ps", "Pi"} or (straight and gap[0].isspace()):
+    spaced = any(map(str.isspace, gap[: gap.rindex(last)]))
+    if unicodedata.category(last) in {"Ps", "Pi"} or (straight and spaced):
         return Mark.OPENING
     if unicodedata.category(last) in {"Pe", "Pf"} or straight:
         return Mark.CLOSING

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,9 +22,15 @@ def read(path: Path, tally: Tally) -> Iterator[Message]:
     for entry in sorted(path.iterdir()):
         if entry.is_dir():
             for file in sorted(entry.rglob("*.txt")):
-                yield from _lines(file, entry.name, tally)
+                if not file.is_dir():
+                    yield from _lines(file, _named(entry.name), tally)
         elif entry.suffix == ".txt":
-            yield from _lines(entry, entry.stem, tally)
+            yield from _lines(entry, _named(entry.stem), tally)
+
+
+def _named(name: str) -> str:
+    """A file's name as text, bytes that are no UTF-8 spelled out (no two users become one)."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _lines(file: Path, user: str, tally: Tally) -> Iterator[Message]:

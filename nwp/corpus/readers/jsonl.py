@@ -15,6 +15,8 @@ from nwp.corpus.types import Message, Tally
 from nwp.errors import BadCorpus
 
 _GZIP = b"\x1f\x8b"
+_BOM = b"\xef\xbb\xbf"  # some editors begin a UTF-8 file with it; it is no part of the text
+_DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
 _HINT = "Mend the line, or leave such lines out with --skip-bad-lines."
 
 
@@ -24,8 +26,11 @@ def recognises(path: Path) -> bool:
         return False
     if path.name.endswith((".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")):
         return True
-    with _binary(path) as file:
-        return file.read(64).lstrip()[:1] == b"{"
+    try:
+        with _binary(path) as file:
+            return file.read(64).removeprefix(_BOM).lstrip()[:1] == b"{"
+    except _DAMAGED:
+        return True  # reading it says what is wrong
 
 
 def read(path: Path, tally: Tally) -> Iterator[Message]:
@@ -33,7 +38,8 @@ def read(path: Path, tally: Tally) -> Iterator[Message]:
     number = 0
     try:
         with _binary(path) as file:
-            for number, line in enumerate(file, 1):
+            for number, raw in enumerate(file, 1):
+                line = raw.removeprefix(_BOM) if number == 1 else raw
                 if not line.strip():
                     continue
                 try:
@@ -42,7 +48,7 @@ def read(path: Path, tally: Tally) -> Iterator[Message]:
                     if not tally.lenient:
                         raise BadCorpus(f"{path}, line {number}: {error}", _HINT) from error
                     tally.skip("bad line")
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except _DAMAGED as error:
         raise BadCorpus(
             f"{path}, after line {number}: the gzip file is damaged ({error})",
             "Fetch or make it again.",
@@ -85,7 +91,7 @@ def _message(line: bytes) -> Message:
     return Message(
         user=_clean(found["user"]),
         text=_clean(found["text"]),
-        time=datetime.fromisoformat(time) if time else None,
+        time=datetime.fromisoformat(time.upper()) if time else None,
     )
 
 

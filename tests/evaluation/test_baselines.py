@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from nwp.evaluation.baselines import (
+    RATES,
+    Parts,
+    join,
+    local_only,
+    ngram_counts,
+    seeds,
+    split_scores,
+)
+from nwp.evaluation.counts import COLUMNS, Counts, Scored, count
+from nwp.evaluation.ngrams import KneserNey, Unigram
+from nwp.evaluation.scoring import count_users
+from nwp.federated.local import LocalWork, train_user
+from nwp.model.config import ModelConfig
+from nwp.model.lstm import NextWordModel
+from nwp.text.vocabulary import END, FIRST_OUTPUT, FIRST_WORD, UNKNOWN, Encoded
+
+SIZE = FIRST_WORD + 9
+CONFIG = ModelConfig(SIZE, 4, hidden=5, projection=4)
+WORK = LocalWork(batch=4, learning_rate=0.5, order="given")
+FAST = LocalWork(batch=2, learning_rate=0.8, clip_norm=1.0)
+START = np.random.default_rng(0).normal(0, 0.3, CONFIG.parameters).astype(np.float32)
+
+ONE, OTHER = [6, 7, 8] * 2, [11, 12, 13] * 2  # two ways to talk that share no word
+
+
+@pytest.fixture
+def users(drawn) -> list[Parts]:
+    return [
+        Parts(*(drawn(10 * i + j, n + i, SIZE) for j, n in enumerate([8, 3, 4]))) for i in range(3)
+    ]
+
+
+@pytest.fixture
+def speakers(laid) -> list[Parts]:
+    """Users with words of their own that come back in all parts, and noise that does not."""
+
+    def some(rng: np.random.Generator, own: list[int], number: int) -> Encoded:
+        common = [rng.choice(own, 4).tolist() for _ in range(number)]
+        return laid([[*m, int(rng.integers(UNKNOWN, SIZE))] for m in common])
+
+    return [
+        Parts(*(some(np.random.default_rng(10 * i + j), [6 + i, 8 + i], n)
+                for j, n in enumerate([5, 4, 4])))
+        for i in range(4)
+    ]  # fmt: skip
+
+
+def columns(counts: Counts) -> list[float]:
+    return [getattr(counts, name) for name in COLUMNS]
+
+
+# --- each user alone ------------------------------------------------------------------------------
+
+
+def candidates(parts: Parts, base: LocalWork, passes: int, seed: int) -> list[np.ndarray]:
+    """The start, and what k passes at each rate give: each trained anew from the start."""
+    model, found = NextWordModel(CONFIG), [START]
+    for factor in RATES:
+        for k in range(1, passes + 1):
+            work = dataclasses.replace(base, epochs=k, learning_rate=base.learning_rate * factor)
+            update = train_user(model, torch.from_numpy(START), parts.train, work, seed)
+            found.append(START + update.delta.numpy())
+    return found
+
+
+def test_a_users_own_model_is_the_best_of_all_rates_and_passes_by_the_valid_part(speakers, slowly):
+    passes = 6
+    found = local_only(START, CONFIG, FAST, passes, [(u, i) for i, u in enumerate(speakers)])
+    chosen = []
+    for i, (counts, parts) in enumerate(zip(found, speakers, strict=True)):
+        weights = candidates(parts, FAST, passes, i)
+        valid = [slowly(w, CONFIG, parts.valid) for w in weights]
+        best = min(range(len(weights)), key=lambda k: valid[k]["nll"] / valid[k]["known"])
+        expected = slowly(weights[best], CONFIG, parts.test)
+        assert columns(counts) == pytest.approx([expected[n] for n in COLUMNS], rel=1e-5)
+        chosen.append(best)
+    assert len(set(chosen)) > 1
+    assert any(k % passes for k in chosen)  # not only after the last pass
+
+
+def test_more_passes_are_never_worse_on_the_valid_part(speakers):
+    parts = dataclasses.replace(speakers[0], test=speakers[0].valid)
+    losses = []
+    for passes in (0, 1, 2, 4, 8):
+        (counts,) = local_only(START, CONFIG, FAST, passes, [(parts, 1)])
+        losses.append(counts.nll / counts.known)
+    assert losses == sorted(losses, reverse=True)
+    assert losses[-1] < losses[1] - 0.1
+    assert [columns(c) for c in count_users(START, CONFIG, [parts.test])] == [
+        columns(local_only(START, CONFIG, FAST, 0, [(parts, 1)])[0])
+    ]
+
+
+def test_where_training_helps_on_the_valid_part_it_is_kept_though_it_hurts_on_the_test_part(laid):
+    parts = Parts(train=laid([ONE] * 4), valid=laid([ONE]), test=laid([OTHER] * 2))
+    (start,) = count_users(START, CONFIG, [parts.test])
+    (found,) = local_only(START, CONFIG, WORK, 5, [(parts, 1)])
+    assert found.nll > start.nll + 1
+
+
+def test_where_training_hurts_on_the_valid_part_the_start_is_kept_though_the_test_part_would_gain(
+    laid,
+):
+    parts = Parts(train=laid([ONE] * 4), valid=laid([OTHER]), test=laid([ONE] * 2))
+    (start,) = count_users(START, CONFIG, [parts.test])
+    (found,) = local_only(START, CONFIG, WORK, 5, [(parts, 1)])
+    assert found == start
+    (helped,) = local_only(
+        START, CONFIG, WORK, 5, [(dataclasses.replace(parts, valid=parts.train), 1)]
+    )
+    assert helped.nll < start.nll - 1
+
+
+def test_the_choice_is_the_same_whatever_the_test_part(speakers, drawn):
+    """Counted on two test parts apart and together: one model was chosen for all three."""
+    first, second = drawn(77, 4, SIZE), drawn(78, 6, SIZE)
+    both = join([first, second])
+    for parts in speakers:
+        counts = [
+            local_only(START, CONFIG, FAST, 3, [(dataclasses.replace(parts, test=t), 5)])[0]
+            for t in (first, second, both)
+        ]
+        assert columns(counts[0] + counts[1]) == pytest.approx(columns(counts[2]), rel=1e-6)
+
+
+def test_a_user_without_a_valid_part_keeps_the_start(users, laid):
+    for valid in (laid([]), laid([[UNKNOWN, UNKNOWN]])):
+        parts = dataclasses.replace(users[0], valid=valid)
+        (start,) = count_users(START, CONFIG, [parts.test])
+        assert local_only(START, CONFIG, WORK, 3, [(parts, 1)]) == [start]
+
+
+def test_a_user_without_a_test_part_has_zeros(users, laid):
+    parts = dataclasses.replace(users[0], test=laid([]))
+    assert local_only(START, CONFIG, WORK, 2, [(parts, 1)]) == [Counts()]
+
+
+def test_users_do_not_learn_from_one_another(users):
+    alone = [local_only(START, CONFIG, WORK, 2, [(u, 3)])[0] for u in users]
+    assert local_only(START, CONFIG, WORK, 2, [(u, 3) for u in users]) == alone
+    assert local_only(START, CONFIG, WORK, 2, [(u, 3) for u in users[::-1]]) == alone[::-1]
+
+
+def test_the_start_weights_are_left_alone(users):
+    before = START.copy()
+    local_only(START, CONFIG, WORK, 2, [(users[0], 1)])
+    assert np.array_equal(START, before)
+
+
+def test_the_number_of_epochs_of_the_federated_run_has_no_part_in_a_pass(users):
+    one, many = WORK, dataclasses.replace(WORK, epochs=7)
+    assert local_only(START, CONFIG, one, 2, [(users[0], 1)]) == local_only(
+        START, CONFIG, many, 2, [(users[0], 1)]
+    )
+
+
+def test_each_user_has_a_seed_of_their_own():
+    found = seeds(["a", "b", "c"], 1)
+    assert len(set(found)) == 3
+    assert seeds(["c", "a"], 1) == [found[2], found[0]]
+    assert not set(found) & set(seeds(["a", "b", "c"], 2))
+
+
+# --- word counts and trigrams ---------------------------------------------------------------------
+
+
+def fitted(users: list[Parts]) -> dict[str, Unigram | KneserNey]:
+    train = [u.train for u in users]
+    return {"unigram": Unigram.fit(train, SIZE), "trigram_kn": KneserNey.fit(train, SIZE)}
+
+
+def test_each_users_counts_are_those_of_the_pooled_model_on_their_test_part(users):
+    found = ngram_counts(users, SIZE)
+    assert set(found) == {"unigram", "trigram_kn"}
+    for name, model in fitted(users).items():
+        for counts, user in zip(found[name], users, strict=True):
+            expected = count(
+                model.score(user.test),
+                user.test.targets,
+                user.test.addresses,
+                end=END,
+                unknown=UNKNOWN,
+            )
+            assert columns(counts) == pytest.approx(columns(expected), rel=1e-12)
+
+
+def test_the_counts_of_all_users_add_up_to_those_of_the_pooled_text(users, laid):
+    users = [*users, dataclasses.replace(users[0], test=laid([]))]
+    pooled = join([u.test for u in users])
+    for name, model in fitted(users).items():
+        whole = count(
+            model.score(pooled), pooled.targets, pooled.addresses, end=END, unknown=UNKNOWN
+        )
+        summed = sum(ngram_counts(users, SIZE)[name], Counts())
+        assert columns(summed) == pytest.approx(columns(whole), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["unigram", "trigram_kn"])
+def test_word_by_word_the_counts_are_those_of_the_distributions(users, name):
+    model = fitted(users)[name]
+    for counts, user in zip(ngram_counts(users, SIZE)[name], users, strict=True):
+        tokens = known = hits1 = hits3 = 0
+        nll, end_nll = 0.0, 0.0
+        for start, stop in zip(user.test.offsets[:-1], user.test.offsets[1:], strict=True):
+            message = user.test.targets[start:stop].tolist()
+            for j, target in enumerate(message):
+                p = model.distribution(message[:j])
+                surprise = -math.log(p[target - FIRST_OUTPUT])
+                if target == END:
+                    end_nll += surprise
+                    continue
+                tokens += 1
+                if target == UNKNOWN:
+                    continue
+                guesses = sorted(range(FIRST_WORD, SIZE), key=lambda w: (-p[w - FIRST_OUTPUT], w))
+                known, nll = known + 1, nll + surprise
+                hits1 += target == guesses[0]
+                hits3 += target in guesses[:3]
+        assert (counts.tokens, counts.known) == (tokens, known)
+        assert (counts.hits1, counts.hits3) == (hits1, hits3)
+        assert (counts.nll, counts.end_nll) == pytest.approx((nll, end_nll))
+
+
+def test_ngrams_read_neither_valid_nor_test_parts_when_they_are_fitted(users, drawn):
+    other = [
+        dataclasses.replace(u, valid=drawn(50 + i, 9, SIZE), test=users[0].test)
+        for i, u in enumerate(users)
+    ]
+    mixed = [dataclasses.replace(u, test=users[0].test) for u in users]
+    found = ngram_counts(other, SIZE)
+    assert found == ngram_counts(mixed, SIZE)
+    assert all(counts == found[name][0] for name in found for counts in found[name])
+
+
+def test_text_joined_is_every_users_messages_end_to_end(users, laid):
+    tests = [users[0].test, laid([]), users[1].test]
+    both = join(tests)
+    assert both.messages == sum(t.messages for t in tests)
+    assert both.offsets.dtype == np.int64
+    messages = [
+        (part.inputs[a:b].tolist(), part.marks[a:b].tolist(), part.targets[a:b].tolist(),
+         part.addresses[a:b].tolist())
+        for part in tests
+        for a, b in zip(part.offsets[:-1], part.offsets[1:], strict=True)
+    ]  # fmt: skip
+    assert messages == [
+        (both.inputs[a:b].tolist(), both.marks[a:b].tolist(), both.targets[a:b].tolist(),
+         both.addresses[a:b].tolist())
+        for a, b in zip(both.offsets[:-1], both.offsets[1:], strict=True)
+    ]  # fmt: skip
+
+
+def test_joined_scores_come_apart_user_by_user(users, laid):
+    users = [users[0], dataclasses.replace(users[1], test=laid([])), users[2]]
+    size = sum(len(u.test.targets) for u in users)
+    scored = Scored(np.arange(size, dtype=np.float64), np.arange(size)[::-1].copy())
+    parts = list(split_scores(scored, users))
+    assert [len(p.nll) for p in parts] == [len(u.test.targets) for u in users]
+    assert np.concatenate([p.nll for p in parts]).tolist() == list(range(size))
+    assert np.concatenate([p.rank for p in parts]).tolist() == list(range(size))[::-1]

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nwp.errors import BadMessage
+from nwp.evaluation.counts import COLUMNS, Counts
+from nwp.evaluation.phases import EVALUATE, VALIDATE, read_counts, total
+from nwp.evaluation.scoring import count_users
+from nwp.federated.parcel import Envelope, Parcel, pack, unpack
+from nwp.federated.plan import EvaluatePlan, Plan, SurveyPlan, TrainPlan
+from nwp.model.config import ModelConfig
+from nwp.text.vocabulary import Encoded
+
+WORDS = tuple("abcdefgh")
+MODEL = ModelConfig(5 + len(WORDS), 4, hidden=5, projection=4)
+WEIGHTS = np.random.default_rng(0).normal(0, 0.6, MODEL.parameters).astype(np.float32)
+
+
+@dataclass
+class Worker:
+    """What the phases use of a worker; `users` is part to each user's text."""
+
+    plan: Plan
+    users: Mapping[str, Sequence[Encoded]]
+
+    def encoded(self, part: str) -> Sequence[Encoded]:
+        return self.users[part]
+
+    def run(self, function: Any, shared: Any, tasks: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
+        return (function(shared, *task) for task in tasks)
+
+
+@pytest.fixture
+def parts(drawn) -> dict[str, list[Encoded]]:
+    """Three users; every part has other messages."""
+    size = MODEL.vocabulary
+    return {
+        part: [drawn(10 * i + j, 3 + j, size) for j in range(3)]
+        for i, part in enumerate(["train", "valid", "test", "all"])
+    }
+
+
+def train_plan(**more: Any) -> TrainPlan:
+    return TrainPlan(MODEL, WORDS, {}, {"one": 3, "two": 3}, **more)
+
+
+def answer(plan: Plan, phase: Any, users: Mapping[str, Sequence[Encoded]]) -> Parcel:
+    """Through packing and unpacking, as over the wire."""
+    envelope = Envelope("ask", "job", phase.name, 1)
+    sent = pack(envelope, Parcel(arrays={"weights": WEIGHTS}), phase.request(plan))
+    reply = phase.answer(Worker(plan, users), 1, unpack(sent, phase.request(plan))[1])
+    return unpack(pack(envelope, reply, phase.reply(plan)), phase.reply(plan))[1]
+
+
+def assert_counts(found: Counts, expected: Mapping[str, float]) -> None:
+    assert found.as_row() == pytest.approx([expected[name] for name in COLUMNS], rel=1e-5)
+
+
+@pytest.mark.parametrize("part", ["train", "valid", "test", "all"])
+@pytest.mark.parametrize("group", [1, 2, 9])
+def test_rows_are_one_a_user_in_their_order_and_as_by_definition(parts, slowly, part, group):
+    plan = EvaluatePlan(MODEL, WORDS, part, rows=True, group=group)
+    rows = read_counts(plan, answer(plan, EVALUATE, parts))
+    assert len(rows) == 3
+    for row, user in zip(rows, parts[part], strict=True):
+        assert_counts(row, slowly(WEIGHTS, MODEL, user))
+
+
+def test_without_rows_only_the_sum_leaves_the_worker(parts, slowly):
+    plan = EvaluatePlan(MODEL, WORDS, "test", rows=False)
+    reply = answer(plan, EVALUATE, parts)
+    assert reply.arrays["counts"].shape == (1, len(COLUMNS))
+    assert dict(reply.fields) == {"users": 3}
+    slow = [slowly(WEIGHTS, MODEL, user) for user in parts["test"]]
+    (row,) = read_counts(plan, reply)
+    assert_counts(row, {name: sum(s[name] for s in slow) for name in COLUMNS})
+
+
+def test_validation_counts_the_valid_parts_and_gives_their_sum(parts):
+    plan = train_plan()
+    reply = answer(plan, VALIDATE, parts)
+    (row,) = read_counts(plan, reply)
+    assert row == sum(count_users(WEIGHTS, MODEL, parts["valid"]), Counts())
+
+
+def test_the_total_is_the_sum_over_workers(parts):
+    plan = train_plan()
+    answers = {
+        "two": answer(plan, VALIDATE, {"valid": parts["test"]}),
+        "one": answer(plan, VALIDATE, {"valid": parts["train"]}),
+    }
+    found = total(plan, answers)
+    expected = sum(count_users(WEIGHTS, MODEL, [*parts["train"], *parts["test"]]), Counts())
+    assert found.as_row() == pytest.approx(expected.as_row())
+    assert (found.tokens, found.hits1) == (expected.tokens, expected.hits1)
+    assert total(plan, dict(reversed(answers.items()))) == found
+    assert total(plan, {}) == Counts()
+
+
+def test_the_total_of_rows_is_that_of_their_sums(parts):
+    sums = EvaluatePlan(MODEL, WORDS, rows=False)
+    rows = EvaluatePlan(MODEL, WORDS, rows=True)
+    one = total(sums, {"w": answer(sums, EVALUATE, parts)})
+    assert one == total(rows, {"w": answer(rows, EVALUATE, parts)})
+
+
+def test_users_without_words_have_rows_of_zeros(parts, laid):
+    plan = EvaluatePlan(MODEL, WORDS, rows=True)
+    users = {"test": [laid([]), parts["test"][0], laid([])]}
+    rows = read_counts(plan, answer(plan, EVALUATE, users))
+    assert rows[0] == rows[2] == Counts()
+    assert rows[1].tokens > 0
+
+
+@pytest.mark.parametrize("rows", [0, 2, 4])
+def test_a_worker_that_sends_another_number_of_rows_is_refused(rows):
+    counts = np.zeros((rows, len(COLUMNS)))
+    for plan in (EvaluatePlan(MODEL, WORDS, rows=True), EvaluatePlan(MODEL, WORDS), train_plan()):
+        with pytest.raises(BadMessage, match="rows of counts"):
+            read_counts(plan, Parcel({"users": 3}, {"counts": counts}))
+
+
+def test_a_survey_plan_allows_neither_phase():
+    for phase in (VALIDATE, EVALUATE):
+        with pytest.raises(BadMessage, match="does not allow evaluation"):
+            phase.request(SurveyPlan())
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        np.zeros((1, len(COLUMNS) + 1)),
+        np.zeros((1, len(COLUMNS) - 1)),
+        np.zeros(len(COLUMNS)),
+        np.zeros((1, len(COLUMNS)), np.float32),
+        np.full((1, len(COLUMNS)), np.nan),
+    ],
+    ids=["wide", "narrow", "flat", "float32", "nan"],
+)
+def test_counts_of_another_form_are_no_reply(counts):
+    plan = EvaluatePlan(MODEL, WORDS)
+    with pytest.raises(BadMessage):
+        EVALUATE.reply(plan).check(Parcel({"users": 1}, {"counts": counts}))
