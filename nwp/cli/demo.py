@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 def demo(
     out_folder: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Where the model goes.")
+        Path | None,
+        typer.Option("--out", metavar="DIR", envvar="NWP_DEMO_OUT", help="Where the model goes."),
     ] = None,
     no_prompt: Annotated[
         bool, typer.Option("--no-prompt", help="Do not open the prompt at the end.")
@@ -64,15 +65,20 @@ def demo(
 def _say(*paragraphs: str) -> None:
     """Paragraphs, wrapped to the terminal and set in by three."""
     from rich.padding import Padding
+    from rich.text import Text
 
     for paragraph in paragraphs:
-        out().print(Padding(paragraph, (0, 0, 0, 3)), width=min(out().width, 96), soft_wrap=False)
+        out().print(
+            Padding(Text.from_markup(paragraph), (0, 0, 0, 3)),
+            width=min(out().width, 96),
+            soft_wrap=False,
+        )
     out().print()
 
 
 def _tell_workers(simulation: Simulation) -> None:
     """What each worker holds, and what the server can see of it."""
-    out().print("\n[bold]1  What stays[/bold]")
+    out().print("\n1  What stays", style="bold")
     for worker, users in simulation.deals.items():
         messages = sum(len(simulation.corpus.users[user]) for user in users)
         out().print(f"   {worker} holds {messages:,} messages of {', '.join(users)}")
@@ -89,7 +95,7 @@ def _tell_plan(started: Started) -> None:
 
     plan, surveys = started.plan, started.surveys
     named = [len(survey.counts) for survey in surveys.values()]
-    out().print("[bold]2  What is agreed[/bold]")
+    out().print("2  What is agreed", style="bold")
     _say(
         f"Words first: a worker names only words that {started.k} of its own users wrote "
         f"({min(named)} to {max(named)} words each); with a public list they make a vocabulary of "
@@ -99,7 +105,7 @@ def _tell_plan(started: Started) -> None:
         f"weights. It is a PySyft job; {len(started.job.approved)} of {len(plan.workers)} owners' "
         "policies approved it. What is not in it, no worker does.",
     )
-    out().print("[bold]3  What moves[/bold]")
+    out().print("3  What moves", style="bold")
     _say(
         f"Each round the weights go out ({4 * started.parameters / 1e6:.1f} MB), some users train "
         "them on their own messages, each worker sends back the average change of its users, and "
@@ -108,12 +114,14 @@ def _tell_plan(started: Started) -> None:
 
 
 def _tell_evaluation() -> None:
-    out().print("\n[bold]4  What it is worth[/bold]")
+    out().print("\n4  What it is worth", style="bold")
     err().print("counting on each user's last tenth, and training each user's own model to compare")
 
 
 def _tell_result(found: Demonstration) -> None:
     """The table, and the sum of it in words."""
+    from rich.markup import escape
+
     from nwp.cli.evaluate import print_table
 
     print_table(found.evaluation)
@@ -136,6 +144,6 @@ def _tell_result(found: Demonstration) -> None:
         "One process shows the flow and the rules here, not isolation: for real, each worker is a "
         "machine of its owner's. And an average is no anonymity: without noise, a model may still "
         "remember phrases.",
-        f"{figures['seconds']:.0f} seconds. The model: {result['model']} "
+        f"{figures['seconds']:.0f} seconds. The model: {escape(result['model'])} "
         f"(top-1 {percent(test['top1'])}, top-3 {percent(test['top3'])}).",
     )

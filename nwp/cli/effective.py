@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from nwp.cli.settings import files, read
 from nwp.errors import BadSettings
+
+# (its path, command to key to value)
+_File = tuple[Path, dict[str, dict[str, Any]]]
 
 
 class Setting(NamedTuple):
@@ -17,48 +21,79 @@ class Setting(NamedTuple):
     source: str
 
 
+def default_map(root: Any, given: Path | None) -> dict[str, dict[str, Any]]:
+    """Command to parameter to value, from all files that count.
+
+    BadSettings when a file names a command or an option that does not exist.
+    """
+    commands = _commands(root)
+    merged: dict[str, dict[str, Any]] = {}
+    for path, tables in _read(commands, given):
+        for table, keys in tables.items():
+            known = _options(path, table, commands)
+            merged.setdefault(table, {}).update({known[k].name: v for k, v in keys.items()})
+    return merged
+
+
 def effective(root: Any, given: Path | None) -> dict[str, dict[str, Setting]]:
     """Command to option to setting, for all options that settings may set.
 
     BadSettings when a file names a command or an option that does not exist.
     """
-    commands = {
-        name: command
-        for name, command in root.command.commands.items()
-        if not hasattr(command, "commands")
-    }
-    from_files = [(path, read(path)) for path in files(given)]
-    for path, tables in from_files:
-        _check(path, tables, commands)
+    commands = _commands(root)
+    found = _read(commands, given)
     return {
-        name: {
-            option.name: _setting(name, option, from_files)
-            for option in command.params
-            if option.param_type_name == "option" and option.name not in ("help", "as_json")
-        }
+        name: {key: _setting(root, name, key, option, found) for key, option in _keys(command)}
         for name, command in commands.items()
     }
 
 
-def _setting(command: str, option: Any, from_files: list[tuple[Path, dict[str, Any]]]) -> Setting:
-    variable = f"NWP_{command}_{option.name}".upper()
-    if variable in os.environ:
-        return Setting(os.environ[variable], variable)
-    for path, tables in reversed(from_files):
-        if option.name in tables.get(command, {}):
-            return Setting(tables[command][option.name], str(path))
-    default = option.default
-    return Setting(str(default) if isinstance(default, Path) else default, "default")
+def _setting(root: Any, command: str, key: str, option: Any, found: list[_File]) -> Setting:
+    variable = option.envvar or f"NWP_{command}_{option.name}".upper()
+    if given := os.environ.get(variable):
+        words = given.split() if option.multiple else given
+        return Setting(option.process_value(root, words), variable)
+    for path, tables in reversed(found):
+        if key in tables.get(command, {}):
+            return Setting(tables[command][key], str(path))
+    return Setting(option.default, "default")
 
 
-def _check(path: Path, tables: dict[str, Any], commands: dict[str, Any]) -> None:
-    for table, keys in tables.items():
-        if table not in commands:
-            raise BadSettings(f"{path}: no command {table!r}", f"There are {', '.join(commands)}.")
-        known = {p.name for p in commands[table].params}
-        for key in keys:
-            if key not in known:
-                raise BadSettings(
-                    f"{path}: `nwp {table}` has no option {key!r}",
-                    f"`nwp {table} --help` lists them; - is written _ here.",
-                )
+def _commands(root: Any) -> dict[str, Any]:
+    """The commands that settings are for, by name; those in groups have none."""
+    commands = root.command.commands
+    return {name: c for name, c in commands.items() if not hasattr(c, "commands")}
+
+
+def _keys(command: Any) -> Iterator[tuple[str, Any]]:
+    """A command's options by their keys in a settings file: the long name, _ for -."""
+    for option in command.params:
+        key = max(option.opts, key=len).lstrip("-").replace("-", "_")
+        if option.param_type_name == "option" and key not in ("help", "json"):
+            yield key, option
+
+
+def _read(commands: dict[str, Any], given: Path | None) -> list[_File]:
+    found = [(path, read(path)) for path in files(given)]
+    for path, tables in found:
+        for table, keys in tables.items():
+            known = _options(path, table, commands)
+            for key in keys:
+                if key not in known:
+                    raise BadSettings(
+                        f"{path}: `nwp {table}` has no option {key!r}", _similar(key, known)
+                    )
+    return found
+
+
+def _options(path: Path, table: str, commands: dict[str, Any]) -> dict[str, Any]:
+    if table not in commands:
+        raise BadSettings(f"{path}: no command {table!r}", f"There are {', '.join(commands)}.")
+    return dict(_keys(commands[table]))
+
+
+def _similar(key: str, known: dict[str, Any]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(key, known, n=3) or sorted(known)
+    return f"There {'is' if len(close) == 1 else 'are'} {', '.join(close)}."

@@ -54,12 +54,16 @@ def evaluate(
     """
     from nwp.corpus.load import load_corpus
     from nwp.corpus.split import named_users, only
+    from nwp.errors import BadSettings
     from nwp.model.bundle import default_bundle
     from nwp.tasks.evaluate import evaluate_bundle
 
     found = load_corpus(corpus, skip_bad_lines=skip_bad_lines)
-    if users:
-        found = only(found, named_users(found, users))
+    if users is not None:
+        names = named_users(found, users)
+        if not names:
+            raise BadSettings("--users names nobody", "Give names with commas between.")
+        found = only(found, names)
     evaluation = evaluate_bundle(
         found,
         model or default_bundle(),

@@ -13,8 +13,8 @@ from typer.exceptions import TyperException
 
 from nwp import __version__
 from nwp.cli import config, corpus, demo, evaluate, suggest, train
-from nwp.cli.settings import default_map
-from nwp.errors import Interrupted, NwpError
+from nwp.cli.effective import default_map
+from nwp.errors import BadSettings, Interrupted, NwpError
 
 app = typer.Typer(
     name="nwp",
@@ -55,8 +55,13 @@ def main(
     ] = False,
 ) -> None:
     """Read the settings; flags and environment variables go before them."""
-    context.default_map = default_map(config_file)
-    context.obj = config_file
+    try:
+        context.default_map = default_map(context, config_file)
+    except BadSettings:
+        if not set(context.obj or ()) & set(
+            context.help_option_names
+        ):  # what to mend is in the help
+            raise
 
 
 def run() -> None:
@@ -68,12 +73,14 @@ def execute(arguments: list[str]) -> int:
     """Run one command line; returns the exit code."""
     as_json = "--json" in arguments
     try:
-        code: Any = app(arguments, standalone_mode=False, prog_name="nwp")
+        code: Any = app(arguments, standalone_mode=False, prog_name="nwp", obj=arguments)
     except NwpError as error:
         return _fail(error.kind, error.message, error.hint, error.exit_code, as_json)
     except (KeyboardInterrupt, typer.Abort):
         return _fail(Interrupted.kind, "stopped", "", Interrupted.exit_code, as_json)
     except TyperException as error:  # a usage error: unknown option, missing argument
+        if not error.format_message():
+            return 2  # no argument at all: the help has been shown
         hint = "See `nwp --help`, or --help after the command."
         return _fail("usage", error.format_message(), hint, 2, as_json)
     except BrokenPipeError:

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 @functools.cache
 def out() -> Console:
-    """The console for results."""
+    """The console for results. No markup: names and texts may hold brackets."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=True)
+    return Console(highlight=False, markup=False, soft_wrap=True)
 
 
 @functools.cache
@@ -24,7 +24,7 @@ def err() -> Console:
     """The console for progress and notes."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
 def print_json(found: Mapping[str, Any]) -> None:

@@ -44,12 +44,3 @@ def read(path: Path) -> dict[str, dict[str, Any]]:
                 "Keys belong under the command that they are for, like [train].",
             )
     return content
-
-
-def default_map(given: Path | None) -> dict[str, Any]:
-    """Command to option to value, from all files that count."""
-    merged: dict[str, Any] = {}
-    for path in files(given):
-        for table, keys in read(path).items():
-            merged.setdefault(table, {}).update(keys)
-    return merged

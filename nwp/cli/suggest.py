@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -39,11 +40,17 @@ def suggest(
     suggester = Suggester.from_bundle(load_bundle(model or default_bundle()))
 
     def found(context: str) -> dict[str, Any]:
+        try:
+            context.encode()
+        except UnicodeEncodeError as error:
+            raise BadInput(f"not UTF-8: {context!a}", "Give the text in UTF-8.") from error
         words = suggester.suggest(context, k)
         rows = [{"word": s.word, "probability": s.probability} for s in words]
         return {"context": context, "suggestions": rows}
 
     if stdin:
+        if isinstance(sys.stdin, io.TextIOWrapper):  # a line that is no UTF-8 fails on its own
+            sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
         for line in sys.stdin:
             print(json.dumps(found(line.rstrip("\n")), ensure_ascii=False), flush=True)
     elif as_json:

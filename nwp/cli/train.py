@@ -32,7 +32,10 @@ _RUN, _MODEL, _LOCAL, _SERVER = "Run", "Model", "Local training", "Server"
 def train(
     corpus: Corpus,
     out_folder: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Where the bundle and its run go.")
+        Path,
+        typer.Option(
+            "--out", metavar="DIR", envvar="NWP_TRAIN_OUT", help="Where the bundle and its run go."
+        ),
     ],
     workers: Workers = 0,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds at most.")] = 60,
@@ -42,7 +45,12 @@ def train(
     seed: Annotated[int, typer.Option(help="Decides all that is drawn.")] = 0,
     base: Annotated[
         str | None,
-        typer.Option("--from", metavar="BUNDLE", help="Go on from this bundle's weights."),
+        typer.Option(
+            "--from",
+            metavar="BUNDLE",
+            envvar="NWP_TRAIN_FROM",
+            help="Go on from this bundle's weights.",
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on after the last round of an interrupted run.")

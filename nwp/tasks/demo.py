@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,8 +75,7 @@ def demonstrate(
     """Train anew into `out`, then evaluate with all baselines."""
     began = time.perf_counter()
     corpus = load_corpus(CORPUS)
-    shutil.rmtree(out, ignore_errors=True)
-    result = train_bundle(corpus, out, OPTIONS, command="nwp demo", watcher=watcher)
+    result = train_bundle(corpus, out, OPTIONS, command="nwp demo", force=True, watcher=watcher)
     before_evaluation()
     evaluation = evaluate_bundle(corpus, out, workers=OPTIONS.workers, baselines=True)
     return Demonstration(corpus, result, evaluation, time.perf_counter() - began)

@@ -9,7 +9,7 @@ from typing import Any
 
 from nwp.corpus.split import part_of
 from nwp.corpus.types import Corpus
-from nwp.errors import BadCorpus, NoQuorum, Refused
+from nwp.errors import BadCorpus, BadMessage, NoQuorum, Refused
 from nwp.evaluation.baselines import Parts, local_only, ngram_counts, seeds
 from nwp.evaluation.counts import Counts, metrics
 from nwp.evaluation.phases import EVALUATE, read_counts
@@ -118,6 +118,8 @@ def _on_workers(
     for worker, reply in sorted(replies.answers.items()):
         rows = read_counts(plan, reply)
         total = sum(rows, total)
+        if plan.rows and len(rows) != len(deals[worker]):
+            raise BadMessage(f"{worker} has {len(deals[worker])} users, and counts of {len(rows)}")
         if plan.rows:
             users |= dict(zip(deals[worker], rows, strict=True))
     return users, 0 if plan.rows else len(corpus.users), total

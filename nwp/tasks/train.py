@@ -24,10 +24,10 @@ from nwp.federated.parcel import Parcel
 from nwp.federated.plan import SurveyPlan, TrainPlan, plan_digest
 from nwp.federated.protocol import Replies
 from nwp.federated.rounds import start, train
-from nwp.federated.state import STATE, Checkpoint, RunState
+from nwp.federated.state import Checkpoint, RunState
 from nwp.federated.surveying import SURVEY, read_survey
 from nwp.files import write_atomic
-from nwp.model.bundle import Bundle, load_bundle, save_bundle
+from nwp.model.bundle import SETTINGS, WEIGHTS, Bundle, load_bundle, save_bundle
 from nwp.model.config import ModelConfig
 from nwp.model.lstm import FloatArray, NextWordModel
 from nwp.tasks.start import start_bundle, weights_of
@@ -118,13 +118,13 @@ def train_bundle(
     held = held_out(corpus, options.held_out, options.seed)
     corpus = only(corpus, set(corpus.users) - set(held))
     _check_words(corpus)
-    run = out / "run"
-    finished = _prepare(out, run, _fingerprint(corpus, options), resume=resume, force=force)
+    run = _Run(out, _fingerprint(corpus, options), resume=resume)
+    finished = run.check(force=force)
     if finished is not None:
         return finished
     began = time.perf_counter()
-    engine = make_engine(options.processes)
     deals = deal(list(corpus.users), options.workers or usual_workers(len(corpus.users)))
+    engine = make_engine(options.processes)
     try:
         with Simulation(corpus, deals, engine, refusing=frozenset(options.refuse), tap=tap) as sim:
             watcher.enrolled(sim)
@@ -135,7 +135,7 @@ def train_bundle(
     save_bundle(bundle, out)
     seconds = round(time.perf_counter() - began, 1)
     result = {"model": str(out), **_result(trained, seconds), "held_out": list(held)}
-    write_atomic(run / "result.json", json.dumps(result) + "\n")
+    write_atomic(run.result, json.dumps(result) + "\n")
     return result
 
 
@@ -149,12 +149,13 @@ class _Trained:
     resumed_from: int
 
 
-def _train(sim: Simulation, run: Path, options: TrainOptions, watcher: Watcher) -> _Trained:
+def _train(sim: Simulation, run: _Run, options: TrainOptions, watcher: Watcher) -> _Trained:
     """Survey, plan, approval, rounds: everything that the workers take part in."""
     beginning, surveys = _beginning(sim, options)
     plan = _plan(sim, options, beginning)
-    checkpoint = Checkpoint(run, plan_digest(plan))
-    state = checkpoint.load() or start(plan, weights_of(beginning))
+    checkpoint = Checkpoint(run.folder, plan_digest(plan))
+    kept = checkpoint.load() if run.resume else None
+    state = kept or start(plan, weights_of(beginning))
     resumed_from = state.number
     job = sim.submit(plan, "train")
     if not job.approved:
@@ -162,6 +163,7 @@ def _train(sim: Simulation, run: Path, options: TrainOptions, watcher: Watcher) 
             f"no worker approved the plan: {next(iter(job.refused.values()))}",
             "Change the plan to what the owners' policies allow.",
         )
+    run.begin()
     watcher.started(Started(sim, job, plan, surveys, options.k, state, plan.model.parameters))
     exchange = sim.exchange(job)
 
@@ -293,6 +295,11 @@ def _check_words(corpus: Corpus) -> None:
             f"{len(silent)} of {corpus.name}'s users have written no word, {silent[0]!r} for one",
             f"Leave them out: --held-out {','.join(silent[:3])}{',…' if len(silent) > 3 else ''}",
         )
+    if not any(words_of(t) for texts in corpus.users.values() for t in part_of(texts, "train")):
+        raise BadCorpus(
+            f"no user of {corpus.name} has a message to train on",
+            "The first eight of ten are trained on: a user needs two or more.",
+        )
 
 
 def _fingerprint(corpus: Corpus, options: TrainOptions) -> str:
@@ -303,29 +310,65 @@ def _fingerprint(corpus: Corpus, options: TrainOptions) -> str:
     return digest.hexdigest()
 
 
-def _prepare(
-    out: Path, run: Path, fingerprint: str, *, resume: bool, force: bool
-) -> dict[str, Any] | None:
-    """Make `out` ready; the result of a finished run that is resumed, else None."""
-    if force and not resume:
-        shutil.rmtree(run, ignore_errors=True)
-    elif out.exists() and not out.is_dir():
-        raise BadInput(f"{out} is a file", "Give --out a folder.")
-    elif out.exists() and any(out.iterdir()) and not resume:
-        kind = "a training run" if (run / STATE).exists() else "something"
-        raise BadInput(
-            f"{out} already holds {kind}",
-            "Go on with --resume, begin anew with --force, or give another --out.",
-        )
-    mark = run / "fingerprint"
-    if mark.exists() and mark.read_text().strip() != fingerprint:
-        raise BadInput(
-            f"the run in {out} has other settings, or the corpus has changed",
-            "Resume with exactly the settings it was started with, or begin anew with --force.",
-        )
-    if (run / "result.json").exists():
-        found: dict[str, Any] = json.loads((run / "result.json").read_text())
+@dataclass(frozen=True)
+class _Run:
+    """The folder of a run, `out/run`. Nothing is written before `begin`: a run that can't begin
+    leaves no trace, and no harm to the one that it was to replace."""
+
+    out: Path
+    fingerprint: str
+    resume: bool
+
+    @property
+    def folder(self) -> Path:
+        """Where the state of the run is kept."""
+        return self.out / "run"
+
+    @property
+    def result(self) -> Path:
+        """What a finished run came to."""
+        return self.folder / "result.json"
+
+    @property
+    def _mark(self) -> Path:
+        return self.folder / "fingerprint"
+
+    def check(self, *, force: bool) -> dict[str, Any] | None:
+        """Can this run begin in `out`, or go on there? The result, if it is finished already."""
+        if self.out.exists() and not self.out.is_dir():
+            raise BadInput(f"{self.out} is a file", "Give --out a folder.")
+        there = {path.name for path in self.out.iterdir()} if self.out.exists() else set()
+        bundled = {WEIGHTS, SETTINGS} <= there
+        if there and not (self._mark.exists() or bundled or there == {self.folder.name}):
+            raise BadInput(
+                f"{self.out} already holds something, and no training run",
+                "Give --out a folder that is new or empty.",
+            )
+        if there and not (self.resume or force):
+            raise BadInput(
+                f"{self.out} already holds a training run",
+                "Go on with --resume, begin anew with --force, or give another --out.",
+            )
+        if not self.resume:
+            return None
+        if self._mark.exists() and self._mark.read_text().strip() != self.fingerprint:
+            raise BadInput(
+                f"the run in {self.out} has other settings, or the corpus has changed",
+                "Resume with exactly the settings it was started with, or begin anew with --force.",
+            )
+        if bundled and not self._mark.exists():
+            raise BadInput(
+                f"{self.out} holds a model without the run that made it",
+                "Go on from its weights with --from and another --out, or begin anew with --force.",
+            )
+        if not self.result.exists():
+            return None
+        found: dict[str, Any] = json.loads(self.result.read_text())
         return found
-    run.mkdir(parents=True, exist_ok=True)
-    write_atomic(mark, fingerprint + "\n")
-    return None
+
+    def begin(self) -> None:
+        """Make the folder of the run; an older run's goes, unless this one goes on from it."""
+        if not self.resume:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_atomic(self._mark, self.fingerprint + "\n")

@@ -270,7 +270,7 @@ def job_files_fault(job: Any) -> str | None:
         return "a job file is a link"
     if {str(p.relative_to(root)) for p in paths} != _JOB_FILES:
         return "unexpected files"
-    if any((root / f).read_text() != RUN_SH for f in ("run.sh", "code/script.sh")):
+    if any((root / f).read_bytes() != RUN_SH.encode() for f in ("run.sh", "code/script.sh")):
         return "the command is not the fixed one"
     return None
 

@@ -38,6 +38,7 @@ class Refusal(enum.IntEnum):
     NO_DATA = 2
     BAD_REQUEST = 3
     ALREADY_ANSWERED = 4
+    NO_RESULT = 5
 
     @property
     def words(self) -> str:
@@ -50,6 +51,7 @@ _REASONS = {
     Refusal.NO_DATA: "its private data is gone or can't be read",
     Refusal.BAD_REQUEST: "the request was damaged or not as agreed",
     Refusal.ALREADY_ANSWERED: "it has answered this round already",
+    Refusal.NO_RESULT: "what it computed is no finite number",
 }
 
 REFUSED = Schema(fields={"reason": int})
@@ -127,7 +129,8 @@ class Datasite:
     def approved_plan(self, digest: str) -> tuple[Plan, Any]:
         """The plan of an approved job, if it still is byte for byte what was approved, and the job."""
         pin = self.pins.get(digest)
-        found = [j for j in adapter.jobs(self.client) if pin and j.name == pin["job"]]
+        mine = [j for j in adapter.jobs(self.client) if j.submitted_by == self.server]
+        found = [j for j in mine if pin and j.name == pin["job"]]
         if not pin or not found or found[0].status != "approved":
             raise _Refuse(Refusal.NOT_APPROVED)
         if adapter.job_digest(found[0]) != pin["digest"]:
@@ -152,6 +155,7 @@ class Datasite:
                     envelope = peek(data)
                     phase, side, request = self._accept(envelope, data)
                 reply, schema = phase.answer(side, envelope.round, request), phase.reply(side.plan)
+                _check(reply, schema)
                 kind = "answer"
             except (_Refuse, BadMessage) as error:
                 reason = error.reason if isinstance(error, _Refuse) else Refusal.BAD_REQUEST
@@ -198,6 +202,14 @@ class Datasite:
         adapter.deposit(
             self.client, job, json.dumps(self.ledger.summary(plan), sort_keys=True), "receipt.json"
         )
+
+
+def _check(reply: Parcel, schema: Schema) -> None:
+    """Refuse where the work has come to nothing that may be sent: weights may grow beyond bounds."""
+    try:
+        schema.check(reply)
+    except BadMessage as error:
+        raise _Refuse(Refusal.NO_RESULT) from error
 
 
 @dataclass
@@ -260,8 +272,11 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        self.entries: list[dict[str, Any]] = [json.loads(line) for line in lines]
+        raw = path.read_bytes() if path.exists() else b""
+        whole = raw[: raw.rfind(b"\n") + 1]
+        if whole != raw:  # stopped while writing an entry, whose answer never left
+            write_atomic(path, whole, mode=0o600)
+        self.entries: list[dict[str, Any]] = [json.loads(line) for line in whole.splitlines()]
         self._seen = {(e["job"], e["phase"], e["round"]) for e in self.entries}
 
     def has(self, envelope: Envelope) -> bool:

@@ -107,11 +107,12 @@ class Processes:
 
     def _result(self, call: _Call, future: Future[Any], pool: ProcessPoolExecutor) -> Any:
         """A task's result. When one process is killed its pool breaks whole: on to another pool."""
-        for _ in range(_TRIES):
+        for left in reversed(range(_TRIES)):
             try:
                 return future.result()
             except (BrokenProcessPool, CancelledError):
                 self._drop(pool)
+            if left:
                 future, pool = self._submit(call)
         raise NwpError(
             f"a worker process was killed {_TRIES} times at the same work",

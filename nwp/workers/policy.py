@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from nwp.federated.averaging import AGGREGATIONS
 from nwp.federated.plan import EvaluatePlan, Plan, SurveyPlan, TrainPlan
 
 
@@ -21,6 +22,7 @@ class Policy:
     max_rounds: int = 10_000
     max_epochs: int = 100
     max_parameters: int = 100_000_000
+    max_layers: int = 8
     rows: bool = False
 
 
@@ -39,12 +41,16 @@ def _faults(policy: Policy, plan: Plan) -> Iterator[str]:
         if plan.k < policy.min_k:
             yield f"k = {plan.k}, the owner wants {policy.min_k} or more"
         return
+    if plan.model.layers > policy.max_layers:
+        yield f"{plan.model.layers} layers, the owner allows {policy.max_layers}"
     if plan.model.parameters > policy.max_parameters:
         yield f"a model of more than {policy.max_parameters:,} weights"
     if isinstance(plan, EvaluatePlan):
         if plan.rows and not policy.rows:
             yield "counts of each user are not given out"
         return
+    if plan.aggregation not in AGGREGATIONS:
+        yield f"an aggregation that is not known here: {plan.aggregation}"
     if plan.rounds > policy.max_rounds:
         yield f"{plan.rounds} rounds, the owner allows {policy.max_rounds}"
     if plan.local.epochs > policy.max_epochs:

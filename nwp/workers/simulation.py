@@ -153,7 +153,9 @@ class _Exchange:
                     raise BadMessage("it did not answer")
                 data, size = channel.receive(peer, waiting[name])
                 up += size
-                answers[worker] = self._open(data, phase, number)
+                answer = self._open(data, phase, number)
+                phase.check(plan, worker, answer)
+                answers[worker] = answer
             except BadMessage as error:
                 absent[worker] = error.message
             channel.clear(peer)

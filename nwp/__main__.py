@@ -1,0 +1,6 @@
+"""`python -m nwp`."""
+
+from nwp.cli.main import run
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,30 @@
+"""What the documents say is so."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_page_of_commands_is_what_help_says():
+    spec = importlib.util.spec_from_file_location("pages", ROOT / "scripts" / "make_cli_docs.py")
+    assert spec and spec.loader
+    pages = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(pages)
+    assert pages.PAGE.read_text(encoding="utf-8") == pages.page(), (
+        "docs/cli.md is stale: run python scripts/make_cli_docs.py"
+    )
+
+
+def test_links_and_tests_named_in_documents_exist():
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        named = re.findall(r"\]\(([^)#:]+)\)", text)
+        inside = [page.parent / name for name in named]
+        inside += [ROOT / name for name in re.findall(r"`((?:tests|nwp|scripts)/[\w/.]+)`", text)]
+        missing = [str(path) for path in inside if not path.exists()]
+        assert not missing, f"{page.name} names what is not there: {missing}"
