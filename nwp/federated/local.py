@@ -93,10 +93,16 @@ def train_user(
             total, targets, steps = total + loss * count, targets + count, steps + 1
     return UserUpdate(
         delta=model.flat - start,
-        words=work.epochs * user.words,
+        words=work.epochs * words_trained(user, work),
         loss=total / max(targets, 1),
         steps=steps,
     )
+
+
+def words_trained(user: Encoded, work: LocalWork) -> int:
+    """Words that one epoch trains on: all but those behind `max_positions` of their message."""
+    positions = np.diff(user.offsets)
+    return int(np.minimum(positions - 1, work.max_positions).sum())
 
 
 def take_steps(

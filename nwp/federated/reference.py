@@ -22,7 +22,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from nwp.federated.local import Batch, LocalWork, make_batches
+from nwp.federated.local import Batch, LocalWork, make_batches, words_trained
 from nwp.model.config import ModelConfig
 from nwp.text.vocabulary import Encoded
 
@@ -38,7 +38,7 @@ def federated_averaging(
 ) -> Weights:
     """Weights by name after some rounds; each round is user (a place in `users`) to its seed."""
     for cohort in rounds:
-        words = {k: work.epochs * users[k].words for k in cohort}
+        words = {k: work.epochs * words_trained(users[k], work) for k in cohort}
         total = sum(words.values())
         trained = {
             k: client_update(weights, config, work, users[k], seed) for k, seed in cohort.items()

@@ -141,6 +141,7 @@ def _baselines(
         batch=training["batch"],
         learning_rate=training["learning_rate"],
         clip_norm=training["clip_norm"],
+        max_positions=training["max_positions"],
     )
     start = start_weights(bundle.config, bundle.frequencies, training["seed"])
     pairs = list(zip(users, seeds(names, training["seed"]), strict=True))

@@ -278,6 +278,7 @@ def _training(plan: TrainPlan) -> dict[str, Any]:
         "batch": plan.local.batch,
         "learning_rate": plan.local.learning_rate,
         "clip_norm": plan.local.clip_norm,
+        "max_positions": plan.local.max_positions,
         "optimizer": plan.server.name,
         "server_learning_rate": plan.server.learning_rate,
         "seed": plan.seed,

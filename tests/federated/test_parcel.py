@@ -268,6 +268,8 @@ def test_a_header_that_lacks_an_entry_is_refused(entry):
 )
 def test_a_header_with_a_wrong_or_additional_entry_is_refused(change):
     assert_refused(written({**ABOUT, **change}))
+    with pytest.raises(BadMessage):
+        unpack_own(written({**ABOUT, **change}))
 
 
 def test_hidden_metadata_is_refused():

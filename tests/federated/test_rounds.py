@@ -128,6 +128,29 @@ def test_the_server_optimizer_turns_the_update_into_a_step(tmp_path, in_memory, 
     assert other - weights_at_start() == pytest.approx(2.5 * (one - weights_at_start()), abs=1e-6)
 
 
+def test_the_optimizers_moments_are_carried_from_round_to_round(tmp_path, in_memory, users):
+    """FedAdam in float64 over the average updates that the same plan gives round by round."""
+    plan = make_plan(rounds=4, server=ADAM)
+    states, _ = run_all(tmp_path / "run", plan, in_memory(plan, users))
+    m, v = np.zeros(MODEL.parameters), np.full(MODEL.parameters, ADAM.epsilon**2)
+    received = weights_at_start()
+    for state in states:
+        aggregate, _ = run_round(
+            plan,
+            averaging.MEAN,
+            state.number,
+            received,
+            in_memory(plan, users),
+            Checkpoint(tmp_path / "x", "p"),
+        )
+        delta = aggregate.update.astype(np.float64)
+        m = ADAM.momentum * m + (1 - ADAM.momentum) * delta
+        v = ADAM.beta2 * v + (1 - ADAM.beta2) * delta**2
+        expected = received + ADAM.learning_rate * m / (np.sqrt(v) + ADAM.epsilon)
+        assert state.weights == pytest.approx(expected, abs=1e-6)
+        received = state.weights
+
+
 def test_validation_comes_every_so_many_rounds_and_after_the_last(tmp_path, in_memory, users):
     plan = make_plan(rounds=5, validate_every=2)
     validate = Perplexities(*[9, 8, 7, 6, 5])
