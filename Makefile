@@ -31,7 +31,7 @@ check-all: check ## everything, the slow tests too
 	$(BIN)/python -m pytest
 
 bundle: $(READY) ## make the model that ships, from the sample corpus
-	$(BIN)/nwp train sample --out models/sample --rounds 120 --dropout 0.4 --seed 1 --force
+	$(BIN)/nwp train sample --out models/sample --rounds 120 --public-words 9000 --dropout 0.4 --seed 1 --force
 	rm -rf models/sample/run
 
 clean:
