@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -27,20 +25,6 @@ def write_atomic(path: Path, data: bytes | str, mode: int | None = None) -> None
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-
-
-@contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
-    """Fill a folder under a temporary name and rename it to `path` when the block succeeds.
-
-    An empty `path` may exist; one with anything in it makes the final rename fail (OSError).
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as temporary:
-        inner = Path(temporary) / "new"
-        inner.mkdir()
-        yield inner
-        inner.replace(path)
 
 
 def shipped(name: str) -> Path:

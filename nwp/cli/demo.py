@@ -34,8 +34,8 @@ def demo(
     """
     import platformdirs
 
-    from nwp.cli.progress import watching
-    from nwp.tasks.demo import demonstrate
+    from nwp.cli.progress import own_models, watching
+    from nwp.tasks.demo import compare, learn
 
     folder = out_folder or Path(platformdirs.user_cache_dir("nwp")) / "demo"
     out().rule("nwp: one model from many people's messages, none of which moves")
@@ -49,7 +49,11 @@ def demo(
             started(found)
 
         watcher.started = tell_plan
-        demonstration = demonstrate(folder, watcher, _tell_evaluation)
+        learnt = learn(folder, watcher)
+    out().print("\n[bold]4  What it is worth[/bold]")
+    err().print("counting on each user's last tenth, and training each user's own model to compare")
+    with own_models() as watch:
+        demonstration = compare(learnt, folder, watch)
     _tell_result(demonstration)
     if not sys.stdout.isatty():
         print_json(demonstration.as_json())
@@ -111,11 +115,6 @@ def _tell_plan(started: Started) -> None:
         "them on their own messages, each worker sends back the average change of its users, and "
         "the server averages those. All of it is encrypted and signed.",
     )
-
-
-def _tell_evaluation() -> None:
-    out().print("\n4  What it is worth", style="bold")
-    err().print("counting on each user's last tenth, and training each user's own model to compare")
 
 
 def _tell_result(found: Demonstration) -> None:

@@ -52,6 +52,7 @@ def evaluate(
 
     Example:  nwp evaluate sample --baselines
     """
+    from nwp.cli.progress import own_models
     from nwp.corpus.load import load_corpus
     from nwp.corpus.split import named_users, only
     from nwp.errors import BadSettings
@@ -64,14 +65,16 @@ def evaluate(
         if not names:
             raise BadSettings("--users names nobody", "Give names with commas between.")
         found = only(found, names)
-    evaluation = evaluate_bundle(
-        found,
-        model or default_bundle(),
-        part=split,
-        workers=workers,
-        baselines=baselines,
-        processes=processes,
-    )
+    with own_models() as watch:
+        evaluation = evaluate_bundle(
+            found,
+            model or default_bundle(),
+            part=split,
+            workers=workers,
+            baselines=baselines,
+            processes=processes,
+            watch=watch,
+        )
     for reason, count in found.skipped.items():
         err().print(f"left out: {count} x {reason}")
     if as_json:
@@ -103,8 +106,9 @@ def print_table(evaluation: Evaluation) -> None:
         central = " and ".join(_TITLES[name] for name, b in baselines.items() if b["central"])
         out().print(
             "The last columns are perplexities of others on the same words: "
-            f"{central} know everybody's\npooled text (central, not federated), alone is each "
-            "user's own model, start the untrained one."
+            f"{central} know everybody's pooled text (central, not federated), alone is each "
+            "user's own model, start the untrained one.",
+            soft_wrap=False,
         )
 
 

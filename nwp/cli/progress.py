@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +86,34 @@ class Rounds:
 
 
 @contextmanager
+def own_models() -> Iterator[Callable[[int, int], None]]:
+    """Show how many users' own models are trained, while the block runs."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("users' own models"),
+        MofNCompleteColumn(),
+        BarColumn(bar_width=16),
+        TimeRemainingColumn(compact=True),
+    )
+    with Progress(*columns, console=err(), disable=not err().is_terminal) as live:
+        task = live.add_task("", total=None, visible=False)
+
+        def watch(done: int, users: int) -> None:
+            live.update(task, completed=done, total=users, visible=True)
+            if not err().is_terminal and done % max(users // 4, 1) == 0:
+                err().print(f"users' own models: {done} of {users}")
+
+        yield watch
+
+
+@contextmanager
 def watching(*, quiet: bool = False) -> Iterator[Rounds]:
     """Show progress while the block runs."""
     rounds = Rounds(quiet)
@@ -106,6 +135,7 @@ def watching(*, quiet: bool = False) -> Iterator[Rounds]:
         TextColumn("{task.description}"),
         TimeRemainingColumn(compact=True),
     )
-    with Progress(*columns, console=err()) as live:
+    # Redirected output stays what was asked for, even while a bar is shown.
+    with Progress(*columns, console=err(), redirect_stdout=sys.stdout.isatty()) as live:
         rounds._live = live
         yield rounds

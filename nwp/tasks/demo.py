@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,13 +70,28 @@ class Demonstration:
         }
 
 
-def demonstrate(
-    out: Path, watcher: Watcher, before_evaluation: Any = lambda: None
-) -> Demonstration:
-    """Train anew into `out`, then evaluate with all baselines."""
+@dataclass(frozen=True)
+class Learnt:
+    """What training left: the corpus, the result, and the seconds it took."""
+
+    corpus: Corpus
+    result: dict[str, Any]
+    seconds: float
+
+
+def learn(out: Path, watcher: Watcher) -> Learnt:
+    """Train anew into `out`."""
     began = time.perf_counter()
     corpus = load_corpus(CORPUS)
     result = train_bundle(corpus, out, OPTIONS, command="nwp demo", force=True, watcher=watcher)
-    before_evaluation()
-    evaluation = evaluate_bundle(corpus, out, workers=OPTIONS.workers, baselines=True)
-    return Demonstration(corpus, result, evaluation, time.perf_counter() - began)
+    return Learnt(corpus, result, time.perf_counter() - began)
+
+
+def compare(learnt: Learnt, out: Path, watch: Callable[[int, int], None]) -> Demonstration:
+    """Evaluate what was learnt, with all baselines beside it."""
+    began = time.perf_counter()
+    evaluation = evaluate_bundle(
+        learnt.corpus, out, workers=OPTIONS.workers, baselines=True, watch=watch
+    )
+    seconds = learnt.seconds + time.perf_counter() - began
+    return Demonstration(learnt.corpus, learnt.result, evaluation, seconds)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,9 +70,11 @@ def evaluate_bundle(
     workers: int = 0,
     baselines: bool = False,
     processes: int = 0,
+    watch: Callable[[int, int], None] = lambda done, users: None,
 ) -> Evaluation:
     """Count on `part` of each user's messages; `baselines` (see `nwp.evaluation.baselines`) too.
 
+    Training each user's own model takes longest: `watch` is told how many of all users are done.
     Refused when baselines are asked for a corpus that is not the caller's own: they pool its text.
     """
     if baselines and not corpus.own:
@@ -88,7 +90,7 @@ def evaluate_bundle(
         users, withheld, total = _on_workers(corpus, bundle, weights, part, workers, engine)
         others: Mapping[str, Mapping[str, Counts]] = {}
         if baselines:
-            others = _baselines(corpus, bundle, part, engine)
+            others = _baselines(corpus, bundle, part, engine, watch)
     finally:
         engine.close()
     if not total.tokens:
@@ -126,7 +128,7 @@ def _on_workers(
 
 
 def _baselines(
-    corpus: Corpus, bundle: Bundle, part: str, engine: Engine
+    corpus: Corpus, bundle: Bundle, part: str, engine: Engine, watch: Callable[[int, int], None]
 ) -> dict[str, dict[str, Counts]]:
     """Baseline name to counts by user; fitted on train parts, counted on `part`."""
     names = sorted(corpus.users)
@@ -146,7 +148,10 @@ def _baselines(
     start = start_weights(bundle.config, bundle.frequencies, training["seed"])
     pairs = list(zip(users, seeds(names, training["seed"]), strict=True))
     tasks = [(bundle.config, work, training["passes"], group) for group in chunks(pairs, 2)]
-    found[LOCAL] = [c for group in engine.run(local_only, start, tasks) for c in group]
+    found[LOCAL] = []
+    for group in engine.run(local_only, start, tasks):
+        found[LOCAL] += group
+        watch(len(found[LOCAL]), len(users))
     tests = [(bundle.config, [u.test for u in group]) for group in chunks(users, 8)]
     found[UNTRAINED] = [c for group in engine.run(count_users, start, tasks=tests) for c in group]
     return {name: dict(zip(names, counts, strict=True)) for name, counts in found.items()}

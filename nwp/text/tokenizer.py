@@ -19,7 +19,7 @@ WORD = re.compile(r"([^\W_]+(?:'[^\W_]+)*)")
 _RAW_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 # An e-mail address is looked for only where a run of characters begins: a long one takes no n² steps.
 _ADDRESS = re.compile(r"(?:https?://|www\.)\S+|(?<![^\s@])[^\s@]+@[^\s@]+\.[^\s@]+")
-_FACE = re.compile(r"[:;=8xX]['’]?-?[)(\]\[DPpOo/|\\*3]|<3|\^_?\^")
+_FACE = re.compile(r"[:;=]'?-?[)(\]\[/|\\*]|\^_?\^")  # those without letters or digits
 
 
 class Mark(enum.IntEnum):

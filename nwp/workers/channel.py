@@ -1,8 +1,8 @@
 """Encrypted, signed byte messages between two peers, beside syft's own file sync.
 
-Their names are not those of syft's events, so that syft's readers ignore them. A sender deletes its
-own messages after use: nothing piles up in the store. Names, sizes and times are visible to whoever
-runs the store; contents are not.
+Syft's readers take any name in three parts with _ between for one of their own files, and fail over
+what is in it; so names here have none. A sender deletes its own messages after use: nothing piles
+up in the store. Names, sizes and times are visible to whoever runs the store; contents are not.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ class Channel:
     def send(self, peer: str, name: str, payload: bytes) -> int:
         """Encrypt, sign and store one message; returns the bytes stored. Raises if the peer's key
         is unknown: `encrypt_if_needed` would send plain bytes without a word."""
+        if "_" in name:
+            raise ValueError(f"a message named {name!r}: syft may take it for one of its own")
         if self.tap:
             self.tap(self.email, peer, name, payload)
         sealed = self._keys.encrypt(peer, payload)
@@ -57,7 +59,7 @@ class Channel:
         return {
             file["name"].removeprefix(PREFIX): file["id"]
             for file in files
-            if file["name"].startswith(PREFIX)
+            if file["name"].startswith(PREFIX) and "_" not in file["name"]
         }
 
     def receive(self, peer: str, file_id: str) -> tuple[bytes, int]:

@@ -76,6 +76,7 @@ def test_equal_text_gives_equal_bytes_packed_only_when_the_name_says_so(
     for path in (plain, out, again):
         import_messages(str(source), path)
     assert out.read_bytes() == again.read_bytes()
+    assert out.read_bytes()[4:8] == bytes(4)  # gzip's place for the time of day
     assert gzip.decompress(out.read_bytes()) == plain.read_bytes()
 
 

@@ -165,7 +165,10 @@ def test_a_truncated_gzip_file_is_damaged_however_lenient_one_is(tmp_path: Path,
         load_corpus(str(path))
 
 
-@pytest.mark.parametrize("data", [b"\x1f\x8b", b"\x1f\x8bjunk", gzip.compress(b"")[:-1]])
+@pytest.mark.parametrize(
+    "data",
+    [b"\x1f\x8b", b"\x1f\x8bjunk", gzip.compress(b"")[:10] + b"\xff" * 9, gzip.compress(b"")[:-1]],
+)
 @pytest.mark.parametrize("name", ["a.jsonl", "a"])
 def test_a_gzip_file_that_holds_nothing_readable_is_damaged(
     tmp_path: Path, name: str, data: bytes
