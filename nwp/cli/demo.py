@@ -50,7 +50,7 @@ def demo(
 
         watcher.started = tell_plan
         learnt = learn(folder, watcher)
-    out().print("\n[bold]4  What it is worth[/bold]")
+    out().print("\n4  What it is worth", style="bold")
     err().print("counting on each user's last tenth, and training each user's own model to compare")
     with own_models() as watch:
         demonstration = compare(learnt, folder, watch)

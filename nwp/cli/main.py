@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -66,7 +67,13 @@ def main(
 
 def run() -> None:
     """Entry point: run the command and turn what it raises into an exit code."""
-    sys.exit(execute(sys.argv[1:]))
+    try:
+        code = execute(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has gone (`nwp … | head`): nothing to say, nobody to hear
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    sys.exit(code)
 
 
 def execute(arguments: list[str]) -> int:
@@ -84,8 +91,7 @@ def execute(arguments: list[str]) -> int:
         hint = "See `nwp --help`, or --help after the command."
         return _fail("usage", error.format_message(), hint, 2, as_json)
     except BrokenPipeError:
-        sys.stderr.close()  # the reader has gone (`nwp … | head`): nothing to say, nobody to hear
-        return 1
+        raise
     except OSError as error:  # a full disk, a folder that may not be written
         return _fail("failed", f"{error.filename or 'a file'}: {error.strerror}", "", 1, as_json)
     except Exception as error:

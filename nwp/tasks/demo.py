@@ -22,11 +22,11 @@ OPTIONS = TrainOptions(
     embedding=64,
     hidden=128,
     dropout=0.1,
-    rounds=48,
+    rounds=40,
     cohort=8,
     validate_every=6,
-    local=LocalWork(batch=16, learning_rate=4.0, clip_norm=0.5),
-    server=ServerOptimizer("fedadam", learning_rate=0.03),
+    local=LocalWork(batch=16, learning_rate=3.0, clip_norm=0.5),
+    server=ServerOptimizer("fedadam", learning_rate=0.04),
     seed=1,
 )
 CORPUS = "sample"

@@ -1,0 +1,321 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from command_line import BUNDLE, ROUNDS, TINY, Nwp, bundle_bytes, files_in, write_corpus
+
+from nwp.cli.progress import Rounds
+from nwp.federated.state import RunState
+
+
+def test_training_prints_its_result_and_writes_a_bundle(nwp: Nwp, corpus: Path) -> None:
+    done = nwp("train", corpus, "--out", "m", *TINY, *ROUNDS, "--workers", 2, "--json")
+
+    result = done.result()
+    assert {k: result[k] for k in ("model", "rounds", "resumed_from", "workers", "users")} == {
+        "model": "m",
+        "rounds": 4,
+        "resumed_from": None,
+        "workers": 2,
+        "users": 6,
+    }
+    assert result["seconds"] > 0
+    assert set(result["valid"]) == {"perplexity", "top1", "top3"}
+    assert 1 < result["valid"]["perplexity"] < 500
+    assert 0 <= result["valid"]["top1"] <= result["valid"]["top3"] <= 1
+    assert result["bytes_up"] > 0
+    assert result["bytes_down"] > 0
+    assert {path.name for path in Path("m").iterdir()} == {*BUNDLE, "run"}
+    assert json.loads(Path("m/run/state.json").read_text()) == {"round": 4}
+    assert (
+        json.loads(Path("m/settings.json").read_text())["about"]["valid"]["perplexity"]
+        == (result["valid"]["perplexity"])
+    )
+
+
+def test_progress_is_told_on_standard_error_round_by_round(nwp: Nwp, corpus: Path) -> None:
+    done = nwp("train", corpus, "--out", "m", *TINY, *ROUNDS, "--json")
+
+    told = [line.split(":")[0] for line in done.err.splitlines() if line.startswith("round ")]
+    assert told == ["round 1/4", "round 2/4", "round 3/4", "round 4/4"]
+
+
+def test_without_json_the_result_is_in_words_and_names_what_comes_next(
+    nwp: Nwp, corpus: Path
+) -> None:
+    done = nwp("train", corpus, "--out", "[b]m", *TINY, *ROUNDS)
+
+    assert done.code == 0
+    assert done.out.startswith("[b]m: 4 rounds over 6 users in ")  # brackets are no markup
+    assert f"nwp evaluate {corpus} --model [b]m" in done.out
+
+
+def test_the_state_file_names_each_round_when_it_is_durable(
+    nwp: Nwp, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def look(self: Rounds, state: RunState) -> None:
+        names = {path.name for path in Path("m/run").iterdir()}
+        seen.append(json.loads(Path("m/run/state.json").read_text()))
+        assert f"round-{state.number}.safetensors" in names
+        assert not any(name.startswith(".") for name in names)
+
+    monkeypatch.setattr(Rounds, "round_done", look)
+    nwp("train", corpus, "--out", "m", *TINY, *ROUNDS)
+
+    assert seen == [{"round": 1}, {"round": 2}, {"round": 3}, {"round": 4}]
+
+
+def test_the_same_command_twice_gives_the_same_bytes_wherever_it_writes(
+    nwp: Nwp, corpus: Path, bundle: Path
+) -> None:
+    nwp("train", corpus, "--out", "elsewhere", *TINY, *ROUNDS)
+
+    assert bundle_bytes(Path("elsewhere")) == bundle_bytes(bundle)
+
+
+def test_another_seed_gives_other_weights(nwp: Nwp, corpus: Path, bundle: Path) -> None:
+    nwp("train", corpus, "--out", "m", *TINY, *ROUNDS, "--seed", 1)
+
+    mine, theirs = bundle_bytes(Path("m")), bundle_bytes(bundle)
+    assert mine["model.safetensors"] != theirs["model.safetensors"]
+    assert mine["vocabulary.json"] == theirs["vocabulary.json"]
+
+
+def test_the_number_of_processes_changes_no_byte(nwp: Nwp, corpus: Path, bundle: Path) -> None:
+    result = nwp("train", corpus, "--out", "m", *TINY, *ROUNDS, "--processes=2", "--json").result()
+
+    assert result["rounds"] == 4
+    assert bundle_bytes(Path("m")) == bundle_bytes(bundle)
+
+
+def test_an_existing_run_is_refused_and_left_as_it_is(
+    nwp: Nwp, corpus: Path, bundle: Path, own_place: Path
+) -> None:
+    shutil.copytree(bundle, "m")
+    before = files_in(own_place)
+
+    said = nwp("train", corpus, "--out", "m", *TINY, *ROUNDS, "--json").error("bad-input")
+
+    assert "already holds a training run" in said
+    assert "--resume" in said
+    assert "--force" in said
+    assert files_in(own_place) == before
+
+
+def test_force_begins_anew(nwp: Nwp, corpus: Path, bundle: Path) -> None:
+    shutil.copytree(bundle, "m")
+
+    again = nwp("train", corpus, "--out", "m", *TINY, "--rounds", 2, "--force", "--json").result()
+
+    assert (again["rounds"], again["resumed_from"]) == (2, None)
+    assert [path.name for path in Path("m/run").glob("round-*")] == ["round-2.safetensors"]
+    assert json.loads(Path("m/settings.json").read_text())["about"]["training"]["rounds"] == 2
+
+
+def test_force_replaces_a_bundle_whose_run_is_gone(nwp: Nwp, corpus: Path, bundle: Path) -> None:
+    shutil.copytree(bundle, "m", ignore=shutil.ignore_patterns("run"))
+
+    nwp("train", corpus, "--out", "m", *TINY, *ROUNDS, "--force", "--json").result()
+
+    assert json.loads(Path("m/run/state.json").read_text()) == {"round": 4}
+
+
+def test_a_forced_run_that_cannot_begin_leaves_the_old_one(
+    nwp: Nwp, corpus: Path, bundle: Path, own_place: Path
+) -> None:
+    shutil.copytree(bundle, "m")
+    before = files_in(own_place)
+
+    done = nwp("train", corpus, "--out", "m", *TINY, *ROUNDS, "--force", "--workers", 7, "--json")
+
+    done.error("bad-settings")
+    assert files_in(own_place) == before
+
+
+@pytest.mark.parametrize("flag", [(), ("--force",), ("--resume",)], ids=["", "force", "resume"])
+def test_a_folder_with_something_else_in_it_is_never_written_into(
+    nwp: Nwp, corpus: Path, own_place: Path, flag: tuple[str, ...]
+) -> None:
+    Path("project/run").mkdir(parents=True)
+    Path("project/README.md").write_text("mine")
+    Path("project/run/script.sh").write_text("mine")
+    before = files_in(own_place)
+
+    said = nwp("train", corpus, "--out", "project", *TINY, *flag, "--json").error("bad-input")
+
+    assert "no training run" in said
+    assert files_in(own_place) == before
+
+
+@pytest.mark.parametrize("flag", [(), ("--force",), ("--resume",)], ids=["", "force", "resume"])
+def test_out_that_is_a_file_is_refused(nwp: Nwp, corpus: Path, flag: tuple[str, ...]) -> None:
+    Path("m").write_text("mine")
+
+    said = nwp("train", corpus, "--out", "m", *TINY, *flag, "--json").error("bad-input")
+
+    assert "m is a file" in said
+    assert Path("m").read_text() == "mine"
+
+
+def test_an_empty_folder_will_do(nwp: Nwp, corpus: Path) -> None:
+    Path("m").mkdir()
+
+    assert nwp("train", corpus, "--out", "m", *TINY, *ROUNDS, "--json").result()["rounds"] == 4
+
+
+def test_resuming_a_finished_run_prints_the_same_result_again(
+    nwp: Nwp, corpus: Path, own_place: Path
+) -> None:
+    words = ("train", corpus, "--out", "m", *TINY, *ROUNDS, "--json")
+    first = nwp(*words)
+    before = files_in(own_place)
+
+    again = nwp(*words, "--resume")
+
+    assert again.result() == first.result()
+    assert files_in(own_place) == before
+
+
+def test_resume_where_nothing_is_begins(nwp: Nwp, corpus: Path) -> None:
+    done = nwp("train", corpus, "--out", "m", *TINY, *ROUNDS, "--resume", "--json")
+
+    assert done.result()["resumed_from"] is None
+
+
+@pytest.mark.parametrize(
+    "other",
+    [("--seed", "9"), ("--rounds", "5"), ("--hidden", "9"), ("--held-out", "user1"), ("--k", "2")],
+    ids=lambda other: other[0],
+)
+def test_other_settings_cannot_resume_a_run(
+    nwp: Nwp, corpus: Path, bundle: Path, own_place: Path, other: tuple[str, ...]
+) -> None:
+    shutil.copytree(bundle, "m")
+    before = files_in(own_place)
+
+    done = nwp("train", corpus, "--out", "m", *TINY, *ROUNDS, *other, "--resume", "--json")
+
+    assert "other settings" in done.error("bad-input")
+    assert files_in(own_place) == before
+
+
+def test_another_text_cannot_resume_a_run(nwp: Nwp, corpus: Path, bundle: Path) -> None:
+    shutil.copytree(bundle, "m")
+    changed = Path("changed.jsonl")
+    changed.write_text(corpus.read_text().replace("cat", "cow"))
+
+    done = nwp("train", changed, "--out", "m", *TINY, *ROUNDS, "--resume", "--json")
+
+    assert "the corpus has changed" in done.error("bad-input")
+
+
+def test_a_model_without_its_run_cannot_be_resumed(nwp: Nwp, corpus: Path, bundle: Path) -> None:
+    shutil.copytree(bundle, "m", ignore=shutil.ignore_patterns("run"))
+
+    said = nwp("train", corpus, "--out", "m", *TINY, "--resume", "--json").error("bad-input")
+
+    assert "--from" in said
+
+
+def test_a_damaged_checkpoint_is_named(nwp: Nwp, corpus: Path, bundle: Path) -> None:
+    shutil.copytree(bundle, "m")
+    Path("m/run/result.json").unlink()
+    Path("m/run/round-4.safetensors").write_bytes(b"nothing")
+
+    done = nwp("train", corpus, "--out", "m", *TINY, *ROUNDS, "--resume", "--json")
+
+    assert "checkpoint in m/run is damaged" in done.error("bad-input")
+
+
+def test_training_goes_on_from_a_bundle_with_its_words_and_sizes(
+    nwp: Nwp, corpus: Path, bundle: Path
+) -> None:
+    nwp("train", corpus, "--out", "m", *TINY, *ROUNDS, "--hidden", 16, "--from", bundle, "--json")
+
+    mine = json.loads(Path("m/settings.json").read_text())
+    theirs = json.loads((bundle / "settings.json").read_text())
+    assert mine["model"] == theirs["model"]
+    assert mine["about"]["from"] == str(bundle)
+    assert bundle_bytes(Path("m"))["vocabulary.json"] == bundle_bytes(bundle)["vocabulary.json"]
+    assert bundle_bytes(Path("m"))["model.safetensors"] != bundle_bytes(bundle)["model.safetensors"]
+
+
+def test_users_held_out_by_name_take_no_part(nwp: Nwp, corpus: Path) -> None:
+    words = ("train", corpus, "--out", "m", *TINY, *ROUNDS, "--held-out", "user4, user1", "--json")
+
+    result = nwp(*words).result()
+
+    assert result["held_out"] == ["user1", "user4"]
+    assert result["users"] == 4
+
+
+def test_a_share_of_the_users_is_held_out_by_seed(nwp: Nwp, corpus: Path) -> None:
+    words = ("train", corpus, "--out", "m", *TINY, "--rounds", 1, "--held-out", "0.5", "--json")
+
+    first = nwp(*words).result()
+    again = nwp(*words, "--force").result()
+    other = nwp(*words, "--force", "--seed", 1).result()
+
+    assert len(first["held_out"]) == first["users"] == 3
+    assert again["held_out"] == first["held_out"]
+    assert other["held_out"] != first["held_out"]
+
+
+def test_a_worker_that_refuses_takes_no_part_and_training_goes_on(nwp: Nwp, corpus: Path) -> None:
+    words = ("train", corpus, "--out", "m", *TINY, *ROUNDS, "--workers", 3, "--k", 1)
+
+    done = nwp(*words, "--refuse", "worker-2", "--json")
+
+    result = done.result()
+    assert result["rounds"] == 4
+    assert set(result["absent"]) == {"worker-2"}
+    assert done.err.count("worker-2 takes no part: the owner allows no train plan") == 1
+    assert "approved by 2 of 3 owners" in done.err
+
+
+def test_when_all_workers_refuse_nothing_is_trained_or_written(
+    nwp: Nwp, corpus: Path, own_place: Path
+) -> None:
+    refusals = ("--refuse", "worker-1", "--refuse", "worker-2")
+    done = nwp("train", corpus, "--out", "m", *TINY, "--workers", 2, *refusals, "--json")
+
+    assert "no survey" in done.error("no-quorum")
+    assert done.code == 4
+    assert files_in(own_place) == {}
+
+
+def test_with_a_base_bundle_all_refusing_is_told_when_the_plan_is(
+    nwp: Nwp, corpus: Path, bundle: Path, own_place: Path
+) -> None:
+    done = nwp(
+        *("train", corpus, "--out", "m", *TINY, "--from", bundle),
+        *("--refuse", "worker-1", "--json"),
+    )
+
+    assert "no worker approved the plan" in done.error("no-quorum")
+    assert files_in(own_place) == {}
+
+
+def test_users_with_too_few_messages_to_validate_get_a_model_all_the_same(nwp: Nwp) -> None:
+    few = write_corpus(Path("few.jsonl"), {f"u{i}": ["see you tomorrow"] * 3 for i in range(4)})
+
+    result = nwp("train", few, "--out", "m", *TINY, *ROUNDS, "--json").result()
+
+    assert result["valid"] == {"perplexity": None, "top1": None, "top3": None}
+    assert result["best_round"] == 4
+    assert nwp("evaluate", few, "--model", "m", "--processes", 1, "--json").code == 0
+
+
+def test_lines_left_out_are_counted_on_standard_error(nwp: Nwp, corpus: Path) -> None:
+    mixed = Path("mixed.jsonl")
+    mixed.write_text(corpus.read_text() + "no json\n\n" + '{"user": 7}\n')
+
+    done = nwp("train", mixed, "--out", "m", *TINY, *ROUNDS, "--skip-bad-lines", "--json")
+
+    assert done.result()["users"] == 6
+    assert "left out: 2 x bad line" in done.err

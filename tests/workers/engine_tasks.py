@@ -1,0 +1,54 @@
+"""Tasks for engines: they must be importable by name in a fresh process."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from nwp.model.lstm import FloatArray
+
+
+def add(shared: FloatArray, number: int) -> tuple[int, float, int, int]:
+    """The number, the shared array's sum, and which process with how many threads."""
+    return number, float(shared.sum()), os.getpid(), torch.get_num_threads()
+
+
+def slow_when_even(shared: FloatArray, number: int) -> int:
+    """Even numbers take some work, odd ones none: results come out of order."""
+    if number % 2 == 0:
+        np.linalg.svd(np.ones((50, 50)))
+    return number
+
+
+def die_once(shared: FloatArray, number: int, mark: str) -> tuple[int, float]:
+    """The first time at number 1, kill the process one is in."""
+    if number == 1 and not Path(mark).exists():
+        Path(mark).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number, float(shared[number])
+
+
+def die(shared: FloatArray, log: str) -> None:
+    """Note the attempt and kill the process one is in."""
+    with Path(log).open("a") as file:
+        file.write("x")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fail(shared: FloatArray, number: int) -> int:
+    """A mistake at number 2."""
+    if number == 2:
+        raise KeyError("a mistake of the task's own")
+    return number
+
+
+def meet(shared: FloatArray, number: int, pipe: str) -> int:
+    """Return when two processes are at work: the ends of a pipe open together or not at all."""
+    signal.alarm(60)
+    with Path(pipe).open(("rb", "wb")[number]):
+        signal.alarm(0)
+    return os.getpid()
