@@ -70,7 +70,8 @@ class Simulation:
     def __enter__(self) -> Self:
         if unknown := sorted(self.refusing - set(self.deals)):
             raise BadSettings(f"no worker {unknown[0]!r}", f"Workers: {', '.join(self.deals)}.")
-        self._temporary = tempfile.TemporaryDirectory(prefix="nwp-")
+        self._temporary = tempfile.TemporaryDirectory(prefix="nwp-", ignore_cleanup_errors=True)
+        self.threads = ThreadPoolExecutor(self.engine.width)
         root = Path(self._temporary.name)
         self.store = adapter.new_store()
         self.server = adapter.open_client(SERVER, root / "server" / "box", self.store, owner=False)
@@ -95,6 +96,8 @@ class Simulation:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # First the threads: a datasite that still serves must not lose its folder under its feet.
+        self.threads.shutdown(wait=True, cancel_futures=True)
         self._temporary.cleanup()
 
     def submit(self, plan: Plan, name: str) -> Job:
@@ -142,8 +145,9 @@ class _Exchange:
         down = sum(
             channel.send(_email(w), name, pack(envelope, requests[w], schema)) for w in asked
         )
-        with ThreadPoolExecutor(self.simulation.engine.width) as pool:
-            list(pool.map(lambda worker: self.simulation.datasites[worker].serve(), asked))
+        serve = [self.simulation.datasites[worker].serve for worker in asked]
+        for served in [self.simulation.threads.submit(call) for call in serve]:
+            served.result()
         up = 0
         for worker in asked:
             peer = _email(worker)
