@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from nwp.corpus.readers import READERS, Reader
+from nwp.corpus.readers import reader_for
+from nwp.corpus.readers.base import ReadOptions
+from nwp.corpus.source import open_source
 from nwp.corpus.types import Corpus, Message, Tally, gather
 from nwp.errors import BadCorpus
 from nwp.files import shipped
@@ -39,18 +42,30 @@ def known_corpora() -> dict[str, Known]:
     }
 
 
-def load_corpus(source: str, *, skip_bad_lines: bool = False) -> Corpus:
-    """Read a corpus from a JSON-lines file, a folder of text files, or the name of a known corpus.
+def load_corpus(
+    source: str,
+    *,
+    skip_bad_lines: bool = False,
+    form: str = "",
+    options: ReadOptions = ReadOptions(),
+) -> Corpus:
+    """Read a corpus: an export or a file or folder of any known form, or the name of a known corpus.
 
     A path wins over a name. BadCorpus says what is missing, empty or unreadable, and where.
     """
     tally = Tally(lenient=skip_bad_lines)
-    _, messages = read_messages(source, tally)
-    return gather(source, messages, tally)
+    with read_messages(source, tally, form=form, options=options) as (_, messages):
+        return gather(source, messages, tally)
 
 
-def read_messages(source: str, tally: Tally) -> tuple[str, Iterator[Message]]:
-    """The format's name and the messages of a file, a folder or a known corpus, in its order."""
+@contextmanager
+def read_messages(
+    source: str, tally: Tally, *, form: str = "", options: ReadOptions = ReadOptions()
+) -> Iterator[tuple[str, Iterator[Message]]]:
+    """The format's name and the messages of a file, a folder or a known corpus, in its order.
+
+    `form` names the format when it is not to be found out.
+    """
     path = _path(source)
     known = known_corpora()
     if path is None and source in known:
@@ -61,10 +76,11 @@ def read_messages(source: str, tally: Tally) -> tuple[str, Iterator[Message]]:
             f"Known corpora: {', '.join(known)}. `nwp corpus list` tells more.",
         )
     try:
-        reader = _reader_for(path)
+        with open_source(path, tally) as opened:
+            reader = reader_for(opened, form)
+            yield reader.name, reader.read(opened, tally, options)
     except OSError as error:
         raise _unreadable(path, error) from error
-    return reader.name, _guarded(path, reader.read(path, tally))
 
 
 def _path(source: str) -> Path | None:
@@ -78,22 +94,5 @@ def _path(source: str) -> Path | None:
         raise _unreadable(Path(source), error) from error
 
 
-def _guarded(path: Path, messages: Iterator[Message]) -> Iterator[Message]:
-    try:
-        yield from messages
-    except OSError as error:
-        raise _unreadable(path, error) from error
-
-
 def _unreadable(path: Path, error: OSError) -> BadCorpus:
     return BadCorpus(f"cannot read {path}: {error.strerror or error}", "Check its permissions.")
-
-
-def _reader_for(path: Path) -> Reader:
-    for reader in READERS:
-        if reader.recognises(path):
-            return reader
-    raise BadCorpus(
-        f"{path} is in no form that nwp reads",
-        'Give JSON lines ({"user": …, "text": …}), or a folder of text files.',
-    )

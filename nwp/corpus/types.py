@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -23,11 +23,13 @@ class Corpus:
     """User id to messages, users in order of their ids; `skipped` counts by reason.
 
     `name` says where it came from, `own` that the caller may see rows per user and pool its text.
+    `remarks` counts what was read, but not as it stood.
     """
 
     name: str
-    users: Mapping[str, tuple[str, ...]]
+    users: Mapping[str, Sequence[str]]
     skipped: Mapping[str, int] = field(default_factory=dict)
+    remarks: Mapping[str, int] = field(default_factory=dict)
     unordered: int = 0
     own: bool = True
 
@@ -39,14 +41,22 @@ class Corpus:
 
 @dataclass
 class Tally:
-    """What a reader leaves out, by reason; `lenient` goes on after a line that can't be read."""
+    """What a reader leaves out, and what it reads otherwise than it stands, by reason.
+
+    `lenient` goes on after what can't be read, which else ends reading with an error.
+    """
 
     lenient: bool = False
     skipped: dict[str, int] = field(default_factory=dict)
+    remarks: dict[str, int] = field(default_factory=dict)
 
-    def skip(self, reason: str) -> None:
-        """Count one thing left out."""
-        self.skipped[reason] = self.skipped.get(reason, 0) + 1
+    def skip(self, reason: str, count: int = 1) -> None:
+        """Count what is left out."""
+        self.skipped[reason] = self.skipped.get(reason, 0) + count
+
+    def remark(self, reason: str, count: int = 1) -> None:
+        """Count what is kept, but read otherwise than it stands."""
+        self.remarks[reason] = self.remarks.get(reason, 0) + count
 
 
 def gather(name: str, messages: Iterable[Message], tally: Tally) -> Corpus:
@@ -63,7 +73,7 @@ def gather(name: str, messages: Iterable[Message], tally: Tally) -> Corpus:
         else:
             tally.skip("empty message")
     if not found:
-        raise BadCorpus(f"{name} has no messages", "Is it the right file, and has it any text?")
+        raise nothing_in(name, tally)
     users, unordered = {}, 0
     for user in sorted(found):
         mine = found[user]
@@ -73,7 +83,16 @@ def gather(name: str, messages: Iterable[Message], tally: Tally) -> Corpus:
         elif timed:
             unordered += 1
         users[user] = tuple(m.text for m in mine)
-    return Corpus(name=name, users=users, skipped=dict(tally.skipped), unordered=unordered)
+    return Corpus(name, users, dict(tally.skipped), dict(tally.remarks), unordered)
+
+
+def nothing_in(name: str, tally: Tally) -> BadCorpus:
+    """The error that a source has no messages, with what it had instead."""
+    left = ", ".join(f"{count} x {reason}" for reason, count in tally.skipped.items())
+    return BadCorpus(
+        f"{name} has no messages" + (f" (left out: {left})" if left else ""),
+        "Is it the right file, and has it any text?",
+    )
 
 
 def _when(message: Message) -> datetime:

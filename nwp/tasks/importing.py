@@ -11,8 +11,8 @@ from typing import Any
 
 from nwp.corpus.load import read_messages
 from nwp.corpus.readers import jsonl
-from nwp.corpus.types import Message, Tally
-from nwp.errors import BadCorpus, BadInput
+from nwp.corpus.types import Message, Tally, nothing_in
+from nwp.errors import BadInput
 from nwp.files import write_atomic
 from nwp.text.tokenizer import words_of
 
@@ -33,20 +33,20 @@ def import_messages(
     if out.exists() and not (append or force):
         raise BadInput(f"{out} exists", "Add to it with --append, or replace it with --force.")
     tally = Tally(lenient=skip_bad_lines)
-    form, read = read_messages(source, tally)
     old = list(jsonl.read(out, Tally())) if append and out.exists() else []
     have = Counter(old)
     added = []
-    for message in read:
-        if not message.text.strip():
-            tally.skip("empty message")
-        elif have[message] > 0:
-            have[message] -= 1
-            tally.skip("already there")
-        else:
-            added.append(message)
+    with read_messages(source, tally) as (form, messages):
+        for message in messages:
+            if not message.text.strip():
+                tally.skip("empty message")
+            elif have[message] > 0:
+                have[message] -= 1
+                tally.skip("already there")
+            else:
+                added.append(message)
     if not old and not added:
-        raise BadCorpus(f"{source} has no messages", "Is it the right file, and has it any text?")
+        raise nothing_in(source, tally)
     write_atomic(out, _lines([*old, *added], packed=out.suffix == ".gz"))
     return {
         "format": form,

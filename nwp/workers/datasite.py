@@ -217,7 +217,7 @@ class _Private:
     """The private text as read, by the digest of its file, and what was encoded of it."""
 
     digest: str
-    users: Mapping[str, tuple[str, ...]]
+    users: Mapping[str, Sequence[str]]
     encoded: dict[tuple[int, str], list[Encoded]] = field(default_factory=dict)
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from reading import read_as
 
 from nwp.corpus.load import load_corpus
-from nwp.corpus.readers import folder, jsonl
+from nwp.corpus.readers import jsonl
 from nwp.corpus.types import Message, Tally
 from nwp.errors import BadCorpus
 
@@ -56,7 +57,7 @@ def test_messages_come_in_the_files_order(tmp_path: Path, packed: Callable[[byte
             b'{"user": "ben", "text": "no line break at the end", "time": null}'
         )
     )
-    assert jsonl.recognises(path)
+    assert read_as(path)[0] == "jsonl"
     assert read(path) == [
         Message("ben", "café\né🙂"),
         Message("ann", "", datetime(2025, 3, 29, 8, 10, tzinfo=UTC)),
@@ -116,7 +117,7 @@ def test_a_byte_order_mark_before_the_first_line_is_no_part_of_it(
 ) -> None:
     path = tmp_path / name
     path.write_bytes(packed(b"\xef\xbb\xbf" + GOOD + GOOD))
-    assert jsonl.recognises(path)
+    assert read_as(path)[0] == "jsonl"
     assert read(path) == [Message("ann", "hello")] * 2
     path.write_bytes(packed(b"\xef\xbb\xbf\n" + GOOD))
     assert read(path) == [Message("ann", "hello")]
@@ -157,10 +158,8 @@ def test_a_truncated_gzip_file_is_damaged_however_lenient_one_is(tmp_path: Path,
     path.write_bytes(whole[: len(whole) // 2])
     messages = jsonl.read(path, Tally(lenient=True))
     assert next(messages).text == words[:50]
-    with pytest.raises(BadCorpus, match="damaged") as caught:
+    with pytest.raises(BadCorpus, match="damaged"):
         list(messages)
-    assert "after line " in caught.value.message
-    assert "after line 0" not in caught.value.message
     with pytest.raises(BadCorpus, match="damaged"):
         load_corpus(str(path))
 
@@ -235,7 +234,7 @@ def test_whatever_texts_a_folder_holds_nothing_but_bad_corpus_is_raised(
 
 
 def read_folder(path: Path, tally: Tally | None = None) -> list[tuple[str, str]]:
-    return [(m.user, m.text) for m in folder.read(path, tally or Tally())]
+    return [(m.user, m.text) for m in read_as(path, tally)[1]]
 
 
 def test_a_file_is_a_user_and_a_folder_of_files_is_one(tmp_path: Path) -> None:
@@ -248,7 +247,7 @@ def test_a_file_is_a_user_and_a_folder_of_files_is_one(tmp_path: Path) -> None:
     (tmp_path / "readme.md").write_text("not read\n")
     (tmp_path / "zoe" / "c.csv").write_text("not read\n")
     (tmp_path / "zoe" / "odd.txt").mkdir()
-    assert folder.recognises(tmp_path)
+    assert read_as(tmp_path)[0] == "folder"
     assert read_folder(tmp_path) == [
         ("ann.b", "a dot"),
         ("ann", "hello"),
@@ -265,14 +264,11 @@ def test_a_byte_order_mark_before_a_text_is_no_part_of_it(tmp_path: Path) -> Non
     assert read_folder(tmp_path) == [("ann", "hello")]
 
 
-def test_a_line_of_a_text_that_is_not_utf_8_is_named_or_skipped(tmp_path: Path) -> None:
+def test_a_line_of_a_text_that_is_not_utf_8_is_read_as_windows_1252(tmp_path: Path) -> None:
     (tmp_path / "ann.txt").write_bytes(b"one\ncaf\xe9\nthree\n\xff\n")
-    with pytest.raises(BadCorpus, match=r"ann\.txt, line 2: not UTF-8") as caught:
-        read_folder(tmp_path)
-    assert "--skip-bad-lines" in caught.value.hint
-    tally = Tally(lenient=True)
-    assert read_folder(tmp_path, tally) == [("ann", "one"), ("ann", "three")]
-    assert tally.skipped == {"bad line": 2}
+    tally = Tally()
+    assert [text for _, text in read_folder(tmp_path, tally)] == ["one", "café", "three", "ÿ"]
+    assert tally.remarks == {"line that is no UTF-8, read as Windows-1252": 2}
 
 
 def test_names_of_files_that_are_not_utf_8_stay_different_users(tmp_path: Path) -> None:

@@ -1,47 +1,42 @@
-"""A folder of text files: a file is a user, or a folder of files is one; a line is a message."""
+"""Text files: a file is a user, a folder of files is one too; a line is a message."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
+from nwp.corpus.lines import clean, clean_name, read_lines
+from nwp.corpus.readers.base import Reader, ReadOptions
+from nwp.corpus.source import Entry, Source
 from nwp.corpus.types import Message, Tally
-from nwp.errors import BadCorpus
-
-_HINT = "Save the file as UTF-8, or leave such lines out with --skip-bad-lines."
 
 
-def recognises(path: Path) -> bool:
-    """Any folder."""
-    return path.is_dir()
+def _recognises(source: Source) -> bool:
+    """Any folder or archive that has text files; a single one only by its name."""
+    return any(map(_is_text, source.entries)) or source.kind == "folder"
 
 
-def read(path: Path, tally: Tally) -> Iterator[Message]:
-    """Each `NAME.txt` is the user NAME; the files of a folder NAME, in order of name, are one user."""
-    for entry in sorted(path.iterdir()):
-        if entry.is_dir():
-            for file in sorted(entry.rglob("*.txt")):
-                if not file.is_dir():
-                    yield from _lines(file, _named(entry.name), tally)
-        elif entry.suffix == ".txt":
-            yield from _lines(entry, _named(entry.stem), tally)
+def _read(source: Source, tally: Tally, options: ReadOptions) -> Iterator[Message]:
+    """`NAME.txt` is the user NAME; so are the files of a folder NAME, in order of their names."""
+    for entry in source.entries:
+        if not _is_text(entry):
+            tally.skip("other file")
+            continue
+        top, _, below = entry.name.partition("/")
+        user = _named(top if below else entry.stem)
+        with entry.open() as file:
+            for line in read_lines(file, tally):
+                if text := clean(line).strip():
+                    yield Message(user, text)
+
+
+def _is_text(entry: Entry) -> bool:
+    return entry.suffix == ".txt"
 
 
 def _named(name: str) -> str:
     """A file's name as text, bytes that are no UTF-8 spelled out (no two users become one)."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    return clean_name(os.fsencode(name).decode("utf-8", "backslashreplace")) or "unnamed"
 
 
-def _lines(file: Path, user: str, tally: Tally) -> Iterator[Message]:
-    with file.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
-            except UnicodeDecodeError as error:
-                if not tally.lenient:
-                    raise BadCorpus(f"{file}, line {number}: not UTF-8", _HINT) from error
-                tally.skip("bad line")
-                continue
-            if text:
-                yield Message(user=user, text=text)
+READER = Reader("folder", "text files: a file or a folder of them is a user", _recognises, _read)
