@@ -181,6 +181,8 @@ def train(
     if as_json:
         print_json(result)
         return
+    if result["without_words"]:
+        err().print(f"left out: {result['without_words']} users who have written no word")
     valid = result["valid"]
     out().print(
         f"{result['model']}: {result['rounds']} rounds over {result['users']} users in "

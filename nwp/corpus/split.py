@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import random
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from nwp.corpus.types import Corpus
 from nwp.errors import BadSettings
@@ -12,7 +14,10 @@ from nwp.errors import BadSettings
 PARTS = ("train", "valid", "test")
 
 
-def part_of(messages: Sequence[str], part: str) -> Sequence[str]:
+_T = TypeVar("_T")
+
+
+def part_of(messages: Sequence[_T], part: str) -> Sequence[_T]:
     """One part of a user's n messages: train the first int(.8 n), valid up to int(.9 n), test the rest.
 
     "all" gives all of them. BadSettings for any other name.
@@ -57,7 +62,50 @@ def held_out(corpus: Corpus, wanted: str, seed: int) -> tuple[str, ...]:
 
 def only(corpus: Corpus, users: Iterable[str]) -> Corpus:
     """The corpus of these users alone."""
-    return replace(corpus, users={u: corpus.users[u] for u in sorted(users)})
+    return replace(corpus, users=Chosen(corpus.users, tuple(sorted(users))))
+
+
+@dataclass(frozen=True, eq=False)
+class Part(Mapping[str, Sequence[str]]):
+    """One part of every user's messages, read when it is asked for."""
+
+    every: Mapping[str, Sequence[str]]
+    part: str
+
+    def __getitem__(self, user: str) -> Sequence[str]:
+        return part_of(self.every[user], self.part)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.every)
+
+    def __len__(self) -> int:
+        return len(self.every)
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen(Mapping[str, Sequence[str]]):
+    """Some of the users of a mapping, none of whose messages is read before it is asked for."""
+
+    every: Mapping[str, Sequence[str]]
+    names: tuple[str, ...]
+
+    def __getitem__(self, user: str) -> Sequence[str]:
+        if user not in self._known:
+            raise KeyError(user)
+        return self.every[user]
+
+    def __contains__(self, user: object) -> bool:
+        return user in self._known
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @functools.cached_property
+    def _known(self) -> frozenset[str]:
+        return frozenset(self.names)
 
 
 def _similar(name: str, users: Mapping[str, object]) -> str:

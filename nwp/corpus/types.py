@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from nwp.errors import BadCorpus
 
@@ -66,24 +66,20 @@ def gather(name: str, messages: Iterable[Message], tally: Tally) -> Corpus:
     `unordered`. Messages of white space only are skipped and counted. BadCorpus when nothing is
     left.
     """
-    found: dict[str, list[Message]] = {}
+    from nwp.corpus.store import store
+
+    users, unordered = store(_written(messages, tally))
+    if not users:
+        raise nothing_in(name, tally)
+    return Corpus(name, users, dict(tally.skipped), dict(tally.remarks), unordered)
+
+
+def _written(messages: Iterable[Message], tally: Tally) -> Iterator[Message]:
     for message in messages:
         if message.text.strip():
-            found.setdefault(message.user, []).append(message)
+            yield message
         else:
             tally.skip("empty message")
-    if not found:
-        raise nothing_in(name, tally)
-    users, unordered = {}, 0
-    for user in sorted(found):
-        mine = found[user]
-        timed = sum(m.time is not None for m in mine)
-        if timed == len(mine):
-            mine.sort(key=_when)
-        elif timed:
-            unordered += 1
-        users[user] = tuple(m.text for m in mine)
-    return Corpus(name, users, dict(tally.skipped), dict(tally.remarks), unordered)
 
 
 def nothing_in(name: str, tally: Tally) -> BadCorpus:
@@ -93,10 +89,3 @@ def nothing_in(name: str, tally: Tally) -> BadCorpus:
         f"{name} has no messages" + (f" (left out: {left})" if left else ""),
         "Is it the right file, and has it any text?",
     )
-
-
-def _when(message: Message) -> datetime:
-    """The time of a message, one without a zone taken as UTC."""
-    time = message.time
-    assert time is not None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)

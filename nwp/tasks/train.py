@@ -116,8 +116,8 @@ def train_bundle(
     """
     watcher = watcher or Watcher()
     held = held_out(corpus, options.held_out, options.seed)
-    corpus = only(corpus, set(corpus.users) - set(held))
-    _check_words(corpus)
+    every = only(corpus, set(corpus.users) - set(held)) if held else corpus
+    corpus, words = _with_words(every)
     run = _Run(out, _fingerprint(corpus, options), resume=resume)
     finished = run.check(force=force)
     if finished is not None:
@@ -131,10 +131,11 @@ def train_bundle(
             trained = _train(sim, run, options, watcher)
     finally:
         engine.close()
-    bundle = _finished_bundle(corpus, options, trained, command)
+    bundle = _finished_bundle(corpus, words, options, trained, command)
     save_bundle(bundle, out)
     seconds = round(time.perf_counter() - began, 1)
-    result = {"model": str(out), **_result(trained, seconds), "held_out": list(held)}
+    left = {"held_out": list(held), "without_words": len(every.users) - len(corpus.users)}
+    result = {"model": str(out), **_result(trained, seconds), **left}
     write_atomic(run.result, json.dumps(result) + "\n")
     return result
 
@@ -180,7 +181,7 @@ def _train(sim: Simulation, run: _Run, options: TrainOptions, watcher: Watcher) 
 
 
 def _finished_bundle(
-    corpus: Corpus, options: TrainOptions, trained: _Trained, command: str
+    corpus: Corpus, words: int, options: TrainOptions, trained: _Trained, command: str
 ) -> Bundle:
     """The best weights, and all that a reader of the model card wants to know of them."""
     plan, state = trained.plan, trained.state
@@ -190,9 +191,7 @@ def _finished_bundle(
         "nwp": __version__,
         "corpus": Path(corpus.name).name,
         "users": len(corpus.users),
-        "words": sum(
-            len(words_of(m)) for texts in corpus.users.values() for m in part_of(texts, "train")
-        ),
+        "words": words,
         "workers": len(plan.workers),
         "k": options.k,
         "vocabulary": len(plan.words),
@@ -286,21 +285,25 @@ def _training(plan: TrainPlan) -> dict[str, Any]:
     }
 
 
-def _check_words(corpus: Corpus) -> None:
-    """BadCorpus when there is nothing to learn from, or a user has written no word at all."""
-    silent = [u for u, texts in corpus.users.items() if not any(words_of(t) for t in texts)]
-    if len(silent) == len(corpus.users):
+def _with_words(corpus: Corpus) -> tuple[Corpus, int]:
+    """The corpus of those who have written a word, and how many words there are to train on.
+
+    BadCorpus when there is nothing to learn from.
+    """
+    writers, trained = [], 0
+    for user, texts in corpus.users.items():
+        words = [len(words_of(text)) for text in texts]
+        if sum(words):
+            writers.append(user)
+            trained += sum(part_of(words, "train"))
+    if not writers:
         raise BadCorpus(f"no user of {corpus.name} has written a word", "Is it the right corpus?")
-    if silent:
-        raise BadCorpus(
-            f"{len(silent)} of {corpus.name}'s users have written no word, {silent[0]!r} for one",
-            f"Leave them out: --held-out {','.join(silent[:3])}{',…' if len(silent) > 3 else ''}",
-        )
-    if not any(words_of(t) for texts in corpus.users.values() for t in part_of(texts, "train")):
+    if not trained:
         raise BadCorpus(
             f"no user of {corpus.name} has a message to train on",
             "The first eight of ten are trained on: a user needs two or more.",
         )
+    return (corpus if len(writers) == len(corpus.users) else only(corpus, writers)), trained
 
 
 def _fingerprint(corpus: Corpus, options: TrainOptions) -> str:

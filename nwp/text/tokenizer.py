@@ -13,7 +13,13 @@ import enum
 import functools
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Flags = npt.NDArray[np.bool_]
 
 WORD = re.compile(r"([^\W_]+(?:'[^\W_]+)*)")
 _RAW_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
@@ -94,7 +100,10 @@ def surfaces_of(message: str) -> list[str]:
     A few characters change their length when lower-cased ("İ"); a message in which that moves the
     words gives the lower-cased ones.
     """
-    surfaces = [s.replace("’", "'") for s in _RAW_WORD.findall(message)]
+    surfaces: list[str] = _RAW_WORD.findall(message)
+    if message.isascii():
+        return surfaces
+    surfaces = [s.replace("’", "'") for s in surfaces]
     words = words_of(message)
     same = len(surfaces) == len(words) and all(
         s.lower() == w for s, w in zip(surfaces, words, strict=True)
@@ -111,6 +120,52 @@ def address_flags(message: str) -> list[bool]:
     return [
         any(start <= match.start() < end for start, end in spans) for match in WORD.finditer(text)
     ]
+
+
+SEPARATOR = "\x1e"
+"""Between messages that are split into words at one go: white space that is no part of a text."""
+
+
+class _Gaps(dict[str, int]):
+    """What stands between two words to its marks, packed into one number; see `split_joined`."""
+
+    def __missing__(self, gap: str) -> int:
+        if len(self) >= 1 << 16:
+            self.clear()
+        before, *_, after = gap.split(SEPARATOR) if SEPARATOR in gap else (gap, gap)
+        # Start and end read like a space: who is still typing can't know yet that it is the end.
+        packed = mark_of(gap) | mark_of(before + " ") << 4 | mark_of(" " + after) << 8
+        self[gap] = packed | (SEPARATOR in gap) << 12
+        return self[gap]
+
+
+_gaps = _Gaps()
+
+
+def split_joined(messages: Sequence[str]) -> tuple[list[str], list[int], Flags | None]:
+    """Split messages at one go, several times as fast as one by one.
+
+    Returns the words of all messages; what stands before each word and, last, behind all, as
+    mark | end << 4 | begin << 8 | border << 12, where with `border` (bit 12) the message before it
+    ends with the mark `end` and the next begins with the mark `begin`; and for each word whether
+    it is a piece of an address (None where none is).
+    """
+    text = normalize(SEPARATOR.join(m.replace(SEPARATOR, " ") for m in messages))
+    parts = WORD.split(text)
+    return parts[1::2], list(map(_gaps.__getitem__, parts[0::2])), _addresses(text, parts)
+
+
+def _addresses(text: str, parts: Sequence[str]) -> Flags | None:
+    if "@" not in text and "://" not in text and "www." not in text:
+        return None
+    spans = [match.span() for match in _ADDRESS.finditer(text)]
+    if not spans:
+        return None
+    begins, ends = np.array(spans).T
+    words_at = np.cumsum(np.fromiter(map(len, parts), np.int64, len(parts)))[0:-1:2]
+    nearest = np.searchsorted(begins, words_at, side="right") - 1
+    inside: Flags = (nearest >= 0) & (words_at < ends[nearest])
+    return inside
 
 
 @functools.lru_cache(maxsize=4096)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nwp.text.tokenizer import Tokens, address_flags, tokenize
+from nwp.text.tokenizer import Tokens, split_joined
 
 PAD, BEGIN, NUMBER, END, UNKNOWN, FIRST_WORD = range(6)
 FIRST_OUTPUT = END
@@ -104,34 +104,36 @@ class Encoded:
 
 def encode(messages: Sequence[str], vocabulary: Vocabulary) -> Encoded:
     """Encode messages; those without any word are left out, for they have nothing to predict."""
-    inputs: list[int] = []
-    marks: list[int] = []
-    targets: list[int] = []
-    addresses: list[bool] = []
-    offsets = [0]
-    index = vocabulary.index
-    for message in messages:
-        tokens = tokenize(message)
-        if not tokens.words:
-            continue
-        known = [index.get(word, UNKNOWN) for word in tokens.words]
-        targets += known
-        targets.append(END)
-        inputs.append(BEGIN)
-        inputs += (
-            known if UNKNOWN not in known else [vocabulary.input(word) for word in tokens.words]
-        )
-        marks += tokens.marks
-        addresses += address_flags(message)
-        addresses.append(False)
-        offsets.append(len(targets))
-    return Encoded(
-        inputs=np.array(inputs, np.int32),
-        marks=np.array(marks, np.int32),
-        targets=np.array(targets, np.int32),
-        addresses=np.array(addresses, np.bool_),
-        offsets=np.array(offsets, np.int64),
+    words, packed, addresses = split_joined(messages)
+    gaps = np.array(packed, np.int32)
+    border = gaps >> 12 > 0
+    border[[0, -1]] = True
+    targets = np.array([vocabulary.index.get(word, UNKNOWN) for word in words], np.int32)
+    inputs = targets.copy()
+    for i in np.flatnonzero(targets == UNKNOWN).tolist():
+        inputs[i] = vocabulary.input(words[i])
+    # Word i is predicted at position i, moved on by one end for each message before its own.
+    ends = np.cumsum(border[:-1]) - 1
+    at = np.arange(len(words)) + ends
+    last = np.flatnonzero(border)[1:]  # the gaps at which messages end, and the words before them
+    end_at = last + np.arange(len(last))
+    size = len(words) + len(last) if words else 0
+    found = Encoded(
+        inputs=np.full(size, BEGIN, np.int32),
+        marks=np.empty(size, np.int32),
+        targets=np.full(size, END, np.int32),
+        addresses=np.zeros(size, np.bool_),
+        offsets=np.concatenate([[0], end_at + 1] if words else [[0]]).astype(np.int64),
     )
+    if words:
+        found.targets[at] = targets
+        found.inputs[at[1:]] = np.where(border[1:-1], BEGIN, inputs[:-1])
+        found.inputs[end_at] = inputs[last - 1]
+        found.marks[at] = np.where(border[:-1], gaps[:-1] >> 8 & 15, gaps[:-1] & 15)
+        found.marks[end_at] = gaps[last] >> 4 & 15
+        if addresses is not None:
+            found.addresses[at] = addresses
+    return found
 
 
 def context_ids(tokens: Tokens, vocabulary: Vocabulary) -> list[tuple[int, int]]:

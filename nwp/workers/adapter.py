@@ -14,7 +14,7 @@ import io
 import logging
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -210,13 +210,19 @@ def sync(client: Client) -> None:
 # -------------------------------------------------------------------------------------- datasets
 
 
-def create_dataset(client: Client, private: bytes, mock: bytes, name: str, reader: str) -> None:
-    """Register one private file with its mock; only the mock ever leaves the datasite."""
+def create_dataset(
+    client: Client, private: Iterable[bytes], mock: Iterable[bytes], name: str, reader: str
+) -> None:
+    """Register one private file with its mock; only the mock ever leaves the datasite.
+
+    Both are given piece by piece.
+    """
     with tempfile.TemporaryDirectory() as temporary, quiet():
         for part, content in (("private", private), ("mock", mock)):
             folder = Path(temporary, part)
             folder.mkdir(mode=0o700)
-            (folder / name).write_bytes(content)
+            with (folder / name).open("wb") as file:
+                file.writelines(content)
         dataset = client.create_dataset(
             name=DATASET,
             mock_path=Path(temporary, "mock"),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nwp.corpus.readers import jsonl
-from nwp.corpus.split import part_of
+from nwp.corpus.split import Part
 from nwp.corpus.types import Tally, gather
 from nwp.errors import BadInput, BadMessage, NwpError
 from nwp.federated.parcel import Envelope, Parcel, Schema, pack, peek, unpack, unpack_own
@@ -21,7 +21,8 @@ from nwp.federated.plan import Plan, SurveyPlan, plan_digest, read_plan
 from nwp.federated.protocol import Phase, WorkerSide
 from nwp.files import write_atomic
 from nwp.model.lstm import FloatArray
-from nwp.text.vocabulary import Encoded, encode
+from nwp.text.encoded_users import EncodedUsers
+from nwp.text.vocabulary import Encoded
 from nwp.workers import adapter
 from nwp.workers.channel import Channel, Tap
 from nwp.workers.engines import Engine
@@ -187,7 +188,8 @@ class Datasite:
         files = adapter.private_files(self.client)
         if [f.name for f in files] != [DATA_FILE]:
             raise BadInput("the private dataset does not point to one file of messages")
-        digest = hashlib.sha256(files[0].read_bytes()).hexdigest()
+        with files[0].open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
         if self._private is None or self._private.digest != digest:
             corpus = gather("private", jsonl.read(files[0], tally := Tally()), tally)
             self._private = _Private(digest, corpus.users)
@@ -218,7 +220,7 @@ class _Private:
 
     digest: str
     users: Mapping[str, Sequence[str]]
-    encoded: dict[tuple[int, str], list[Encoded]] = field(default_factory=dict)
+    encoded: dict[tuple[int, str], EncodedUsers] = field(default_factory=dict)
 
 
 @dataclass
@@ -236,17 +238,15 @@ class _Side:
         return list(self.private.users)
 
     def messages(self, part: str) -> Mapping[str, Sequence[str]]:
-        return {user: part_of(texts, part) for user, texts in self.private.users.items()}
+        return Part(self.private.users, part)
 
     def encoded(self, part: str) -> Sequence[Encoded]:
         if isinstance(self.plan, SurveyPlan):
             raise _Refuse(Refusal.BAD_REQUEST)
         key = (hash(self.plan.words), part)
         if key not in self.private.encoded:
-            vocabulary = self.plan.vocabulary()
-            self.private.encoded[key] = [
-                encode(texts, vocabulary) for texts in self.messages(part).values()
-            ]
+            texts = self.messages(part).values()
+            self.private.encoded[key] = EncodedUsers(texts, self.plan.vocabulary())
         return self.private.encoded[key]
 
     def run(

@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import random
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from nwp.corpus.split import only
 from nwp.corpus.types import Corpus
 from nwp.errors import BadMessage, BadSettings
 from nwp.federated.parcel import Envelope, Parcel, pack, peek, unpack
@@ -86,7 +87,7 @@ class Simulation:
         self.datasites: dict[str, Datasite] = {}
         for name, users in self.deals.items():
             client = owners[_email(name)]
-            private = _lines({user: self.corpus.users[user] for user in users})
+            private = _lines(only(self.corpus, users).users)
             adapter.create_dataset(client, private, _mock(name), DATA_FILE, SERVER)
             policy = NOTHING if name in self.refusing else self.policy
             self.datasites[name] = Datasite(
@@ -182,13 +183,14 @@ def _email(worker: str) -> str:
     return f"{worker}@nwp.example"
 
 
-def _lines(users: Mapping[str, Sequence[str]]) -> bytes:
-    """Messages as JSON lines."""
-    rows = [{"user": user, "text": text} for user, texts in users.items() for text in texts]
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+def _lines(users: Mapping[str, Sequence[str]]) -> Iterator[bytes]:
+    """Messages as JSON lines, a user at a time."""
+    for user, texts in users.items():
+        rows = [{"user": user, "text": text} for text in texts]
+        yield "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
 
 
-def _mock(name: str) -> bytes:
+def _mock(name: str) -> Iterator[bytes]:
     """Made-up messages of the same form, from public words: what the server may look at."""
     rng, words = random.Random(name), public_order()[:500]
     users = {

@@ -517,7 +517,9 @@ def test_whoever_knows_a_files_id_gets_its_bytes_but_not_its_content(parties: Pa
 
 
 def test_a_dataset_leaves_its_private_file_at_home(parties: Parties, tmp_path: Path) -> None:
-    adapter.create_dataset(parties.owner, b"my secret text\n", b"made up\n", "users.jsonl", SERVER)
+    adapter.create_dataset(
+        parties.owner, [b"my secret text\n"], [b"made up\n"], "users.jsonl", SERVER
+    )
     adapter.sync(parties.owner)
     adapter.sync(parties.server)
     (private,) = adapter.private_files(parties.owner)
@@ -533,7 +535,9 @@ def test_a_dataset_leaves_its_private_file_at_home(parties: Parties, tmp_path: P
 
 
 def test_what_syft_leaves_open_lies_in_a_closed_folder(parties: Parties, tmp_path: Path) -> None:
-    adapter.create_dataset(parties.owner, b"my secret text\n", b"made up\n", "users.jsonl", SERVER)
+    adapter.create_dataset(
+        parties.owner, [b"my secret text\n"], [b"made up\n"], "users.jsonl", SERVER
+    )
     (keys,) = (tmp_path / "owner").rglob("crypto_keys.json")
     assert stat.S_IMODE(keys.stat().st_mode) & 0o044  # plain syft
     for name in ("owner", "server", "stranger"):
@@ -543,7 +547,9 @@ def test_what_syft_leaves_open_lies_in_a_closed_folder(parties: Parties, tmp_pat
 
 
 def test_the_server_cannot_write_where_it_has_no_business(parties: Parties) -> None:
-    adapter.create_dataset(parties.owner, b"my secret text\n", b"made up\n", "users.jsonl", SERVER)
+    adapter.create_dataset(
+        parties.owner, [b"my secret text\n"], [b"made up\n"], "users.jsonl", SERVER
+    )
     adapter.submit_job(parties.server, OWNER, "train", PLAN)
     job = parties.review()[SERVER, "train"]
     adapter.reject(job, "no")

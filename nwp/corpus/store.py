@@ -1,0 +1,142 @@
+"""Messages of many users on disk, read a user at a time: a corpus may be larger than the memory.
+
+The files are nameless (in the folder for temporary files, unlinked at once): nobody else can open
+them, and they are gone with the process, however it ends. In memory stay four bytes a message, and
+the users' names.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+import weakref
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import IO
+
+import numpy as np
+import numpy.typing as npt
+
+from nwp.corpus.types import Message
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_Longs = npt.NDArray[np.int64]
+
+
+class StoredUsers(Mapping[str, tuple[str, ...]]):
+    """User id to messages, users in order of their ids. Each look-up reads from disk."""
+
+    def __init__(
+        self, file: IO[bytes], names: list[str], lengths: npt.NDArray[np.int32], counts: _Longs
+    ) -> None:
+        """`lengths` are of all messages in bytes, end to end in `file`; `counts` messages a user has."""
+        file.flush()
+        self._handle = os.dup(file.fileno())
+        weakref.finalize(self, os.close, self._handle)
+        self._place = {name: i for i, name in enumerate(names)}
+        self._lengths = lengths
+        self._first = _bounds(counts)
+        self._byte = _bounds(lengths.astype(np.int64))[self._first]
+
+    def __getitem__(self, user: str) -> tuple[str, ...]:
+        at = self._place[user]
+        start, stop = int(self._byte[at]), int(self._byte[at + 1])
+        raw = _read(self._handle, stop - start, start)
+        ends = np.cumsum(self._lengths[self._first[at] : self._first[at + 1]]).tolist()
+        borders = pairwise([0, *ends])
+        if raw.isascii():
+            text = raw.decode()
+            return tuple(text[a:b] for a, b in borders)
+        return tuple(raw[a:b].decode() for a, b in borders)
+
+    def __contains__(self, user: object) -> bool:
+        return user in self._place
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._place)
+
+    def __len__(self) -> int:
+        return len(self._place)
+
+    @property
+    def messages(self) -> int:
+        """How many messages all users have."""
+        return len(self._lengths)
+
+
+def store(messages: Iterable[Message]) -> tuple[StoredUsers, int]:
+    """Lay messages out by user, each user's stably by time where all of them have one.
+
+    Also returns how many users have a time for some messages only, and so keep the given order.
+    """
+    numbers: dict[str, int] = {}
+    users, lengths, times = array("i"), array("i"), array("d")
+    with tempfile.TemporaryFile() as spool:
+        for message in messages:
+            raw = message.text.encode(errors="replace")
+            spool.write(raw)
+            users.append(numbers.setdefault(message.user, len(numbers)))
+            lengths.append(len(raw))
+            times.append(_seconds(message.time))
+        names = sorted(numbers)
+        ranks = np.empty(len(names), np.int32)
+        ranks[[numbers[name] for name in names]] = np.arange(len(names))
+        rank = ranks[np.frombuffer(users, np.int32)]
+        counts = np.bincount(rank, minlength=len(names))
+        time, unordered = _comparable(np.frombuffer(times, np.float64), rank, counts)
+        order = np.lexsort((time, rank))
+        sizes = np.frombuffer(lengths, np.int32)
+        if (np.diff(order) == 1).all():
+            return StoredUsers(spool, names, sizes, counts), unordered
+        del users, times, time, rank
+        spool.flush()
+        with tempfile.TemporaryFile() as sorted_file:
+            _copy(spool.fileno(), sorted_file, order, _bounds(sizes.astype(np.int64)))
+            return StoredUsers(sorted_file, names, sizes[order], counts), unordered
+
+
+def _comparable(
+    times: npt.NDArray[np.float64], rank: npt.NDArray[np.int32], counts: _Longs
+) -> tuple[npt.NDArray[np.float64], int]:
+    """Times to sort by, 0 for users who do not have one for all; how many have it for some only."""
+    timed = np.bincount(rank[~np.isnan(times)], minlength=len(counts))
+    return np.where((timed == counts)[rank], times, 0.0), int(
+        ((timed > 0) & (timed < counts)).sum()
+    )
+
+
+def _copy(spool: int, out: IO[bytes], order: npt.NDArray[np.intp], starts: _Longs) -> None:
+    """Copy messages in a new order, runs that stay together at one go."""
+    heads = np.flatnonzero(np.diff(order, prepend=-2) != 1)
+    firsts, lasts = order[heads], order[np.append(heads[1:], len(order)) - 1]
+    for start, stop in zip(starts[firsts], starts[lasts + 1], strict=True):
+        out.write(_read(spool, int(stop - start), int(start)))
+
+
+def _read(handle: int, size: int, start: int) -> bytes:
+    """Bytes at a place of a file; the system gives at most 2 GiB at a time."""
+    first = os.pread(handle, size, start)
+    if len(first) == size:
+        return first
+    buffer = io.BytesIO()
+    buffer.write(first)
+    while (had := buffer.tell()) < size:
+        if not (piece := os.pread(handle, size - had, start + had)):
+            raise OSError("a temporary file has lost its end")
+        buffer.write(piece)
+    return buffer.getvalue()
+
+
+def _bounds(counts: npt.NDArray[np.int64]) -> _Longs:
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+
+def _seconds(time: datetime | None) -> float:
+    """Seconds since 1970, for a time without a zone as if it were in UTC; NaN for none."""
+    if time is None:
+        return float("nan")
+    aware = time if time.tzinfo else time.replace(tzinfo=UTC)
+    return (aware - _EPOCH).total_seconds()
