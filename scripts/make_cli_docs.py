@@ -19,7 +19,14 @@ COMMANDS = (
     "suggest",
     "prompt",
     "corpus list",
+    "corpus get",
+    "corpus formats",
+    "corpus show",
+    "corpus sample",
+    "corpus split",
+    "corpus verify",
     "corpus import",
+    "corpus remove",
     "config show",
 )
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "cli.md"

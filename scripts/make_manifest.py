@@ -10,7 +10,8 @@ import json
 from pathlib import Path
 
 from nwp.corpus.readers import jsonl
-from nwp.corpus.types import Corpus, Tally, gather
+from nwp.corpus.store import gather
+from nwp.corpus.types import Corpus, Tally
 from nwp.files import shipped, write_atomic
 from nwp.text.tokenizer import words_of
 

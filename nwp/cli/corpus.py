@@ -7,67 +7,172 @@ from typing import Annotated
 
 import typer
 
+from nwp.cli import fetch, show, splits
 from nwp.cli.output import out, print_json
 from nwp.cli.train import Json, SkipBad
 
-app = typer.Typer(help="Corpora: what is known, and reading others.", no_args_is_help=True)
+app = typer.Typer(help="Corpora: reading, knowing, splitting them.", no_args_is_help=True)
+app.command("list")(fetch.list_corpora)
+app.command("get")(fetch.get)
+app.command("formats")(fetch.formats)
+app.command("show")(show.show)
+app.command("sample")(show.sample)
+app.command("split")(splits.split)
+app.command("verify")(splits.verify)
 
-
-@app.command("list")
-def list_corpora(as_json: Json = False) -> None:
-    """The corpora that nwp knows by name.
-
-    Example:  nwp corpus list
-    """
-    from nwp.corpus.load import known_corpora
-
-    rows = [
-        {
-            "name": known.name,
-            "users": known.users,
-            "words": known.words,
-            "source": known.source,
-            "available": known.path.exists(),
-        }
-        for known in known_corpora().values()
-    ]
-    if as_json:
-        print_json({"corpora": rows})
-        return
-    for row in rows:
-        out().print(
-            f"{row['name']:<12} {row['users']:>6} users {row['words']:>10,} words  {row['source']}"
-        )
+_READING, _PEOPLE = "Reading", "People and privacy"
 
 
 @app.command("import")
 def import_corpus(
-    source: Annotated[str, typer.Argument(help="A file, a folder of text files, or a known name.")],
-    out_file: Annotated[
-        Path, typer.Option("--out", metavar="FILE.jsonl.gz", help="What to write.")
+    source: Annotated[
+        str, typer.Argument(help="An export (a file, a folder or an archive), or a known name.")
     ],
+    out_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FILE.jsonl.gz",
+            envvar="NWP_CORPUS_IMPORT_OUT",
+            help="What to write; without it, the source's name with .jsonl.gz, in this folder.",
+        ),
+    ] = None,
     append: Annotated[
         bool, typer.Option("--append", help="Add to the file; a message it has is not added twice.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            envvar="NWP_CORPUS_IMPORT_FORMAT",
+            rich_help_panel=_READING,
+            help="The source's form, where it is not found out:  --format whatsapp",
+        ),
+    ] = "",
+    columns: Annotated[
+        str,
+        typer.Option(
+            metavar="PAIRS",
+            rich_help_panel=_READING,
+            help="A table's columns, by name or number:  --columns user=author,text=body,time=3",
+        ),
+    ] = "",
+    dates: Annotated[
+        str,
+        typer.Option(
+            metavar="dmy|mdy|ymd",
+            rich_help_panel=_READING,
+            help="The order of a date's parts, where it is not found out:  --dates dmy",
+        ),
+    ] = "",
+    me: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=_READING,
+            help="Your name, where the export has only your side unnamed:  --me Ann",
+        ),
+    ] = "me",
     skip_bad_lines: SkipBad = False,
+    only_me: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=_PEOPLE,
+            help="Keep this author's messages, leave out all others':  --only-me Ann",
+        ),
+    ] = "",
+    merge: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=_PEOPLE,
+            help='Names of one person, as JSON or TOML {"Ann": ["Ann W.", "ann99"]}:  --merge us.json',
+        ),
+    ] = None,
+    pseudonyms: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="KEYFILE",
+            rich_help_panel=_PEOPLE,
+            help=(
+                "Other names for all users, by a key that is made if need be: keep it to yourself. "
+                "In texts, @names and the authors' full names of two words or more become @; single "
+                "first names stay:  --pseudonyms my.key"
+            ),
+        ),
+    ] = None,
+    mask: Annotated[
+        str,
+        typer.Option(
+            metavar="KINDS",
+            rich_help_panel=_PEOPLE,
+            help="Of email, phone, url, number, card, handle, or all:  --mask email,phone",
+        ),
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Bring messages into the one form that every command reads: JSON lines, gzipped.
 
-    Example:  nwp corpus import my-notes/ --out mine.jsonl.gz
+    Example:  nwp corpus import "WhatsApp Chat.zip" --only-me Ann --mask all --out mine.jsonl.gz
     """
+    from nwp.cli.importing import default_out, parse_columns, parse_dates, reading, tell
+    from nwp.corpus.door.masking import read_kinds
+    from nwp.corpus.readers.base import ReadOptions
     from nwp.tasks.importing import import_messages
 
-    found = import_messages(
-        source, out_file, append=append, force=force, skip_bad_lines=skip_bad_lines
-    )
+    options = ReadOptions(parse_columns(columns), parse_dates(dates), me)
+    kinds = read_kinds(mask) if mask else ()
+    target = out_file or default_out(source)
+    with reading() as progress:
+        found = import_messages(
+            source,
+            target,
+            append=append,
+            force=force,
+            skip_bad_lines=skip_bad_lines,
+            form=form,
+            options=options,
+            mask=kinds,
+            pseudonyms=pseudonyms,
+            only_me=only_me,
+            merge=merge,
+            progress=progress,
+        )
     if as_json:
         print_json(found)
         return
-    out().print(
-        f"{out_file}: {found['messages']:,} messages, {found['words']:,} words of "
-        f"{found['users']:,} users, read as {found['format']}"
-    )
-    for reason, count in found["skipped"].items():
-        out().print(f"left out: {count} x {reason}")
+    tell(found, source, target, named=not (only_me or pseudonyms))
+
+
+@app.command("remove")
+def remove(
+    corpus: Annotated[Path, typer.Argument(help="A file of nwp's JSON lines.", metavar="FILE")],
+    user: Annotated[
+        list[str], typer.Option(metavar="NAME", help="Whom to forget; may be given several times.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Take users out of a corpus file, for good: a later import into it leaves them out.
+
+    Beside the file, FILE.forgotten.json remembers whom, by salted digests instead of names. Models
+    that were trained before still know what they learnt.
+
+    Example:  nwp corpus remove mine.jsonl.gz --user "Ann W."
+    """
+    from nwp.tasks.forgetting import remove_users
+
+    found = remove_users(corpus, user)
+    if as_json:
+        print_json(found)
+        return
+    for what in ("removed", "left"):
+        count = found[what]
+        out().print(
+            f"{what}: {count['users']:,} users, {count['messages']:,} messages, "
+            f"{count['words']:,} words"
+        )
+    if "stale" in found:
+        out().print(f"{found['stale']} has the checksum of the file before: it no longer holds")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nwp.cli.output import err, figure, out, percent, print_json
+from nwp.cli.output import figure, out, percent, print_json, tell_of
 from nwp.cli.train import Corpus, Json, Processes, SkipBad, Workers
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def evaluate(
     from nwp.tasks.evaluate import evaluate_bundle
 
     found = load_corpus(corpus, skip_bad_lines=skip_bad_lines)
+    tell_of(found)
     if users is not None:
         names = named_users(found, users)
         if not names:
@@ -75,8 +76,6 @@ def evaluate(
             processes=processes,
             watch=watch,
         )
-    for reason, count in found.skipped.items():
-        err().print(f"left out: {count} x {reason}")
     if as_json:
         print_json(evaluation.as_json())
     else:

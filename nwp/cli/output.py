@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from nwp.corpus.types import Corpus
+
 
 @functools.cache
 def out() -> Console:
@@ -45,3 +47,15 @@ def percent(share: float | None) -> str:
 def figure(value: float | None) -> str:
     """A perplexity for people."""
     return "-" if value is None else f"{value:,.1f}"
+
+
+def tell_of(corpus: Corpus) -> None:
+    """Say what reading a corpus has left out or read otherwise, and what can't be learnt of it."""
+    from nwp.text.scripts import warn_of_scripts
+
+    for reason, count in corpus.skipped.items():
+        err().print(f"left out: {count:,} x {reason}")
+    for reason, count in corpus.remarks.items():
+        err().print(f"note: {count:,} x {reason}")
+    for warning in warn_of_scripts(corpus.users):
+        err().print(warning)

@@ -9,11 +9,11 @@ from typing import Annotated
 
 import typer
 
-from nwp.cli.output import err, figure, megabytes, out, percent, print_json
+from nwp.cli.output import err, figure, megabytes, out, percent, print_json, tell_of
 from nwp.errors import Interrupted
 
 Corpus = Annotated[
-    str, typer.Argument(help="A file of JSON lines, a folder of text files, or a known name.")
+    str, typer.Argument(help="An export, a file or a folder of messages, or a known name.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 SkipBad = Annotated[
@@ -32,11 +32,14 @@ _RUN, _MODEL, _LOCAL, _SERVER = "Run", "Model", "Local training", "Server"
 def train(
     corpus: Corpus,
     out_folder: Annotated[
-        Path,
+        Path | None,
         typer.Option(
-            "--out", metavar="DIR", envvar="NWP_TRAIN_OUT", help="Where the bundle and its run go."
+            "--out",
+            metavar="DIR",
+            envvar="NWP_TRAIN_OUT",
+            help="Where the bundle and its run go; else a folder named after the corpus.",
         ),
-    ],
+    ] = None,
     workers: Workers = 0,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds at most.")] = 60,
     cohort: Annotated[
@@ -128,11 +131,13 @@ def train(
 
     Example:  nwp train sample --out my-model --rounds 60
 
+    CORPUS may be any export that `nwp corpus formats` lists, as it is.
+
     Ctrl-C stops after the last finished round; the same command with --resume goes on from there
     and gives the same bytes.
     """
     from nwp.cli.progress import watching
-    from nwp.corpus.load import load_corpus
+    from nwp.corpus.load import load_corpus, plain_name
     from nwp.federated.local import LocalWork
     from nwp.federated.optimizers import ServerOptimizer
     from nwp.tasks.train import TrainOptions, train_bundle
@@ -159,9 +164,9 @@ def train(
         refuse=tuple(refuse or ()),
         processes=processes,
     )
+    out_folder = out_folder or Path(f"{plain_name(corpus)}-model")
     found = load_corpus(corpus, skip_bad_lines=skip_bad_lines)
-    for reason, count in found.skipped.items():
-        err().print(f"left out: {count} x {reason}")
+    tell_of(found)
     try:
         with watching() as progress:
             result = train_bundle(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
+from itertools import accumulate
 from typing import Any
 
 import ijson
@@ -14,9 +16,20 @@ from nwp.corpus.types import Tally
 from nwp.errors import BadCorpus
 
 MAX_STRING = 16 << 20
-"""Bytes without a quotation mark: more in a row are no message."""
+"""Bytes from one end of a string to the next: more are no message."""
 MAX_WHOLE = 256 << 20
 """Bytes of a file that is read as one value."""
+
+MAX_DEPTH = 500
+"""Lists and objects within each other. The parser notes the path of each: its memory grows with the
+square of the depth, so that a file of 100 KB could take all there is.
+"""
+_NO_STRUCTURE = bytes(set(range(256)) - set(b'"[]{}'))
+_HALVES = re.compile(
+    rb"\\(\\*)u[dD](?:[89abAB][0-9a-fA-F]{2}(\\u[dD][c-fC-F][0-9a-fA-F]{2})?|[c-fC-F][0-9a-fA-F]{2})"
+)
+_UNSURE = re.compile(rb"(?:\\+u[dD][89abAB][0-9a-fA-F]{2})?(?:\\+(?:u[0-9a-fA-F]{0,3})?)?\Z")
+_STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
 def json_items(entry: Entry, prefix: str, tally: Tally) -> Iterator[Any]:
@@ -25,9 +38,20 @@ def json_items(entry: Entry, prefix: str, tally: Tally) -> Iterator[Any]:
     BadCorpus for what is no JSON; when the tally is lenient, what comes before the damage is kept
     and the rest counted as "half a file".
     """
+    return _streamed(ijson.items, entry, prefix, tally)
+
+
+def json_pairs(entry: Entry, prefix: str, tally: Tally) -> Iterator[tuple[str, Any]]:
+    """The keys and values of the object at a prefix, in order; damage as in `json_items`."""
+    return _streamed(ijson.kvitems, entry, prefix, tally)
+
+
+def _streamed(
+    parse: Callable[..., Iterator[Any]], entry: Entry, prefix: str, tally: Tally
+) -> Iterator[Any]:
     with entry.open() as file:
         try:
-            yield from ijson.items(_Bounded(file, entry.place), prefix, use_float=True)
+            yield from parse(_Bounded(file, entry.place), prefix, use_float=True)
         except (ijson.JSONError, UnicodeDecodeError, ValueError, RecursionError) as error:
             if not tally.lenient:
                 raise _no_json(entry, error) from error
@@ -59,20 +83,67 @@ def _no_json(entry: Entry, error: Exception) -> BadCorpus:
 
 
 class _Bounded:
-    """A stream for ijson that holds no endless string: the parser would keep it all in memory."""
+    """A stream for ijson that holds no endless string and no endless nesting: the parser would keep it
+    all in memory. Halves of UTF-16 pairs in it, of which the parser makes what nobody wrote, are
+    spelled U+FFFD.
+    """
 
     def __init__(self, file: io.BufferedReader, place: str) -> None:
         self._file, self._place, self._since, self._first = file, place, 0, True
+        self._held = b""
+        self._escape, self._quoted, self._depth = b"", False, 0
 
     def read(self, size: int = -1) -> bytes:
-        piece = self._file.read(size)
+        piece = self._next(size)
         if self._first and piece:
             piece, self._first = piece.removeprefix(b"\xef\xbb\xbf"), False
-        at = piece.rfind(b'"')
-        self._since = self._since + len(piece) if at < 0 else len(piece) - at - 1
+        data = self._without_escapes(piece)
+        at = data.rfind(b'"')
+        self._since = self._since + len(data) if at < 0 else len(data) - at - 1
         if self._since > MAX_STRING:
             raise BadCorpus(
                 f"{self._place} holds a string of over {MAX_STRING >> 20} MiB",
                 "That is no message: is it the right file?",
             )
+        if self._deepest(data) > MAX_DEPTH:
+            raise BadCorpus(
+                f"{self._place} nests lists or objects over {MAX_DEPTH} deep",
+                "No export does: is it the right file?",
+            )
         return piece
+
+    def _next(self, size: int) -> bytes:
+        """What comes next, up to where a pair of escapes may go on; b"" only at the end."""
+        while piece := self._file.read(size):
+            data = self._held + piece
+            unsure = _UNSURE.search(data, max(0, len(data) - 64))
+            cut = unsure.start() if unsure else len(data)
+            data, self._held = data[:cut], data[cut:]
+            if data:
+                return _HALVES.sub(_spelled, data)
+        rest, self._held = self._held, b""
+        return _HALVES.sub(_spelled, rest)
+
+    def _without_escapes(self, piece: bytes) -> bytes:
+        """As many bytes, in which every quotation mark begins or ends a string."""
+        data = self._escape + piece
+        cut = len(data) - (len(data) - len(data.rstrip(b"\\"))) % 2
+        data, self._escape = data[:cut], data[cut:]
+        return data.replace(b"\\\\", b"__").replace(b'\\"', b"__")
+
+    def _deepest(self, data: bytes) -> int:
+        """How deep it goes, brackets in strings not counted."""
+        pieces = data.translate(None, _NO_STRUCTURE).split(b'"')
+        plain = b"".join(pieces[self._quoted :: 2])
+        self._quoted ^= len(pieces) % 2 == 0
+        levels = list(accumulate(map(_STEP.__getitem__, plain), initial=self._depth))
+        self._depth = levels[-1]
+        return max(levels)
+
+
+def _spelled(escapes: re.Match[bytes]) -> bytes:
+    """Both halves as they are, one alone as U+FFFD; behind an escaped backslash is no escape."""
+    more, second = escapes[1], escapes[2] or b""
+    if len(more) % 2:
+        return escapes[0].removesuffix(second) + (rb"\ufffd" if second else b"")
+    return escapes[0] if second else more + rb"\ufffd"

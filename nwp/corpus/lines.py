@@ -39,7 +39,8 @@ def clean_name(name: str) -> str:
     What is left of no visible character is "".
     """
     kept = [c for c in clean(name) if unicodedata.category(c) != "Cf" or c in "\u200d\u200c"]
-    return " ".join("".join(kept).split())
+    name = " ".join("".join(kept).split())
+    return name if name.strip("\u200c\u200d\ufe0e\ufe0f ") else ""
 
 
 def decode(raw: bytes) -> str:
@@ -58,7 +59,7 @@ def read_lines(file: IO[bytes], tally: Tally) -> Iterator[str]:
     """The lines of a file without their ends: UTF-8, UTF-16 or 32 by byte order mark.
 
     A line that is no UTF-8 is read as Windows-1252 and counted as a remark; one of more than
-    `MAX_LINE` bytes is skipped and counted.
+    `MAX_LINE` bytes comes as "", counted.
     """
     start = file.read(4)
     encoding, mark = next(((e, len(b)) for b, e in _BOMS if start.startswith(b)), ("utf-8", 0))
@@ -89,11 +90,11 @@ def _raw_lines(file: IO[bytes], rest: bytes, tally: Tally) -> Iterator[bytes]:
     *whole, rest = rest.split(b"\n")
     yield from (line + b"\n" for line in whole)
     while True:
-        piece = file.readline(MAX_LINE)
+        piece = file.readline(MAX_LINE + 1 - len(rest))
         line, rest = rest + piece, b""
         if not line:
             return
-        if len(line) < MAX_LINE or line.endswith(b"\n"):
+        if len(line) <= MAX_LINE:
             yield line
             continue
         tally.skip("line too long")
@@ -103,7 +104,7 @@ def _raw_lines(file: IO[bytes], rest: bytes, tally: Tally) -> Iterator[bytes]:
 
 
 def _wide_lines(file: IO[bytes], rest: bytes, encoding: str, tally: Tally) -> Iterator[str]:
-    """Lines of UTF-16 or UTF-32, which can't be split as bytes."""
+    """Lines of UTF-16 or UTF-32, which can't be split as bytes; `MAX_LINE` is in characters here."""
     import codecs
 
     decoder = codecs.getincrementaldecoder(encoding)("replace")
@@ -113,13 +114,16 @@ def _wide_lines(file: IO[bytes], rest: bytes, encoding: str, tally: Tally) -> It
         kept += decoder.decode(piece, final=not piece)
         *whole, kept = kept.split("\n")
         for line in whole:
-            if not dropping:
-                yield line.rstrip("\r")
+            if len(line) >= MAX_LINE and not dropping:
+                tally.skip("line too long")
+                dropping = True
+            yield "" if dropping else line.rstrip("\r")
             dropping = False
         if len(kept) > MAX_LINE:
-            tally.skip("line too long")
+            if not dropping:
+                tally.skip("line too long")
             kept, dropping = "", True
         if not piece:
-            if kept and not dropping:
-                yield kept.rstrip("\r")
+            if kept or dropping:
+                yield "" if dropping else kept.rstrip("\r")
             return

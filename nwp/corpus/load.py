@@ -2,44 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
+from nwp.corpus.known import NLTK, Known, known_corpora
+from nwp.corpus.published import PUBLISHED
 from nwp.corpus.readers import reader_for
 from nwp.corpus.readers.base import ReadOptions
+from nwp.corpus.readers.nltk_data import corpora as nltk_corpora
 from nwp.corpus.source import open_source
-from nwp.corpus.types import Corpus, Message, Tally, gather
+from nwp.corpus.store import gather
+from nwp.corpus.types import Corpus, Message, Tally
 from nwp.errors import BadCorpus
-from nwp.files import shipped
 
-
-@dataclass(frozen=True)
-class Known:
-    """A corpus that nwp knows by name."""
-
-    name: str
-    path: Path
-    users: int
-    words: int
-    source: str
-
-
-def known_corpora() -> dict[str, Known]:
-    """Name to corpus, for those that come with nwp."""
-    manifest = json.loads((shipped("corpora") / "manifest.json").read_text(encoding="utf-8"))
-    return {
-        entry["name"]: Known(
-            name=entry["name"],
-            path=shipped("corpora") / entry["file"],
-            users=len(entry["users"]),
-            words=sum(user["words"] for user in entry["users"]),
-            source=f"written for nwp, {entry['licence']}",
-        )
-        for entry in manifest["corpora"]
-    }
+_SUFFIXES = (".gz", ".bz2", ".xz", ".zip", ".tar", ".tgz", ".jsonl", ".ndjson", ".json", ".txt",
+             ".log", ".csv", ".tsv", ".xml", ".mbox", ".parquet")  # fmt: skip
 
 
 def load_corpus(
@@ -67,20 +45,47 @@ def read_messages(
     `form` names the format when it is not to be found out.
     """
     path = _path(source)
-    known = known_corpora()
-    if path is None and source in known:
-        path = known[source].path
     if path is None:
-        raise BadCorpus(
-            f"no corpus {source!r}: no such file or folder, and no known corpus of that name",
-            f"Known corpora: {', '.join(known)}. `nwp corpus list` tells more.",
-        )
+        known = known_corpora()
+        name = source.removeprefix(NLTK)
+        corpus = known.get(source)
+        if corpus is not None and corpus.available and corpus.path is not None:
+            path = corpus.path
+        elif name != source or (name in nltk_corpora.KNOWN and name not in PUBLISHED):
+            yield "nltk", nltk_corpora.read(name, tally)
+            return
+        elif corpus is not None and corpus.available:
+            yield "nltk", nltk_corpora.read(name, tally, download=False)
+            return
+        else:
+            raise _unknown(source, known)
     try:
         with open_source(path, tally) as opened:
             reader = reader_for(opened, form)
             yield reader.name, reader.read(opened, tally, options)
     except OSError as error:
         raise _unreadable(path, error) from error
+
+
+def plain_name(source: str) -> str:
+    """What to call something that is made of a source: its name without folders and suffixes."""
+    name = Path(source.removeprefix(NLTK)).name
+    while (stem := Path(name)).suffix.lower() in _SUFFIXES:
+        name = stem.stem
+    return name or "corpus"
+
+
+def _unknown(source: str, known: Mapping[str, Known]) -> BadCorpus:
+    if source in PUBLISHED:
+        return BadCorpus(
+            f"the corpus {source!r} is known, but not here yet",
+            f"Fetch it: nwp corpus get {source}",
+        )
+    here = [name for name, corpus in known.items() if corpus.available]
+    return BadCorpus(
+        f"no corpus {source!r}: no such file or folder, and no known corpus of that name",
+        f"Known corpora: {', '.join(here)}. `nwp corpus list` tells more.",
+    )
 
 
 def _path(source: str) -> Path | None:
@@ -95,4 +100,5 @@ def _path(source: str) -> Path | None:
 
 
 def _unreadable(path: Path, error: OSError) -> BadCorpus:
-    return BadCorpus(f"cannot read {path}: {error.strerror or error}", "Check its permissions.")
+    where = error.filename if isinstance(error.filename, str) else path  # one file of a folder
+    return BadCorpus(f"cannot read {where}: {error.strerror or error}", "Check its permissions.")

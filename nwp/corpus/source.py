@@ -6,48 +6,48 @@ is unpacked is bounded while it is read: by its ratio to what was packed, and in
 
 from __future__ import annotations
 
-import bz2
 import functools
-import gzip
 import io
-import lzma
 import os
 import stat
-import tarfile
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO, NoReturn
 
 from nwp.corpus.types import Tally
+from nwp.corpus.unpacking import (
+    MAX_RATIO,
+    bomb,
+    check_list,
+    damage_named,
+    guarded,
+    is_tar,
+    most_of,
+    part,
+    tar_members,
+    unpacked,
+    unpacked_name,
+    unsafe,
+)
 from nwp.errors import BadCorpus
 
-MAX_RATIO = 250
-"""More bytes than this from a packed one is a bomb: text is packed to a third or a twentieth."""
+__all__ = ["HEAD", "MAX_FILES", "MAX_RATIO", "MAX_UNPACKED", "Entry", "Source", "open_source"]
+
 MAX_FILES = 1_000_000
 MAX_UNPACKED = 64 << 30
 """Bytes of one archive, unpacked."""
 HEAD = 64 << 10
 """Bytes that a format is recognised by."""
-_HARMLESS = 16 << 20  # up to here no ratio hurts
-
-_DAMAGED = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
-_PACKERS: tuple[tuple[bytes, Callable[..., Any]], ...] = (
-    (b"\x1f\x8b", gzip.open),
-    (b"BZh", bz2.open),
-    (b"\xfd7zXZ\x00", lzma.open),
-)
-_PACKED_NAMES = (".gz", ".bz2", ".xz")
 _NO_TEXT = frozenset(
     f".{kind}"
     for kinds in (
         "jpg jpeg png gif webp heic bmp tif tiff svg ico",
         "mp4 mov avi mkv webm 3gp m4v mp3 m4a ogg opus oga wav aac flac amr",
-        "pdf doc docx xls xlsx ppt pptx vcf tgs exe apk dll so pyc",
+        "pdf doc docx xls xlsx ppt pptx vcf vcard tgs exe apk dll so pyc",
     )
     for kind in kinds.split()
 )
@@ -69,24 +69,24 @@ class Entry:
     def open(self) -> Iterator[io.BufferedReader]:
         """Its bytes, unpacked. BadCorpus when it is damaged, or unpacks to far too much."""
         with ExitStack() as stack:
-            raw = stack.enter_context(self._raw())
-            unpacked = stack.enter_context(_unpacked(raw))
-            yield io.BufferedReader(_Guarded(self.place, unpacked, self.packed), 1 << 16)
+            with damage_named(self.place):  # an archive's damage shows with the first byte
+                raw = stack.enter_context(self._raw())
+                file = stack.enter_context(unpacked(raw))
+            yield guarded(self.place, file, self.packed)
 
     def head(self, size: int = HEAD) -> bytes:
-        """Its first bytes; BadCorpus when it is damaged."""
-        with self.open() as file:
-            return file.read(size)
+        """Its first bytes, `HEAD` at most; BadCorpus when it is damaged."""
+        return _head(self)[:size]
 
     @property
     def suffix(self) -> str:
         """The end of its name, lower-cased, without a packer's: ".json" of "a.JSON.gz"."""
-        return PurePosixPath(_unpacked_name(self.name.lower())).suffix
+        return PurePosixPath(unpacked_name(self.name.lower())).suffix
 
     @property
     def stem(self) -> str:
         """The file's own name without folders and suffix: "a" of "b/a.json.gz"."""
-        return PurePosixPath(_unpacked_name(self.name)).stem
+        return PurePosixPath(unpacked_name(self.name)).stem
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,13 @@ class Source:
         return (entry for entry in self.entries if entry.suffix not in _NO_TEXT)
 
 
+@functools.lru_cache(maxsize=256)
+def _head(entry: Entry) -> bytes:
+    """Kept for a while: every reader asks for it, until one knows the file."""
+    with entry.open() as file:
+        return file.read(HEAD)
+
+
 @contextmanager
 def open_source(path: Path, tally: Tally) -> Iterator[Source]:
     """Open a file, a folder or an archive (zip, tar); links and unsafe names are left out, counted.
@@ -116,15 +123,15 @@ def open_source(path: Path, tally: Tally) -> Iterator[Source]:
             yield Source(path, "folder", tuple(_folder(path, tally)))
         elif not path.is_file():
             raise BadCorpus(f"{path} is no regular file", "Give a file, a folder or a name.")
+        elif is_tar(path):  # first: one whose last file is a zip ends like a zip
+            spool = stack.enter_context(tempfile.TemporaryFile())
+            with damage_named(path):
+                entries = tuple(_tarred(path, spool, tally))
+            yield Source(path, "archive", entries)
         elif zipfile.is_zipfile(path):
-            with _damage_named(path):
+            with damage_named(path):
                 archive = stack.enter_context(zipfile.ZipFile(path))
                 entries = tuple(_zipped(path, archive, tally))
-            yield Source(path, "archive", entries)
-        elif _is_tar(path):
-            spool = stack.enter_context(tempfile.TemporaryFile())
-            with _damage_named(path):
-                entries = tuple(_tarred(path, spool, tally))
             yield Source(path, "archive", entries)
         else:
             size = path.stat().st_size
@@ -136,14 +143,16 @@ def open_source(path: Path, tally: Tally) -> Iterator[Source]:
 def _folder(path: Path, tally: Tally) -> Iterator[Entry]:
     """Regular files below a folder. A link is not followed: it may lead anywhere, or in a circle."""
     found: list[tuple[str, Path, int]] = []
-    for place, folders, files in os.walk(path):
+    for place, folders, files in os.walk(path, onerror=_raised):
         for name in folders:
             if Path(place, name).is_symlink():
                 tally.skip("symbolic link")
         for name in files:
             file = Path(place, name)
             status = file.lstat()
-            if stat.S_ISREG(status.st_mode):
+            if _of_a_mac(name):
+                tally.skip("other file")
+            elif stat.S_ISREG(status.st_mode):
                 found.append((file.relative_to(path).as_posix(), file, status.st_size))
             else:
                 tally.skip(_irregular(status.st_mode))
@@ -154,16 +163,21 @@ def _folder(path: Path, tally: Tally) -> Iterator[Entry]:
 
 
 def _zipped(path: Path, archive: zipfile.ZipFile, tally: Tally) -> Iterator[Entry]:
-    infos = [info for info in archive.infolist() if not info.is_dir()]
-    if len(infos) > MAX_FILES or sum(info.file_size for info in infos) > MAX_UNPACKED:
-        raise _bomb(str(path))
+    size = path.stat().st_size
+    most = min(MAX_UNPACKED, most_of(size))
+    check_list(path, archive)
+    infos = [info for info in archive.infolist() if not info.filename.endswith("/")]
+    if len(infos) > MAX_FILES or sum(info.file_size for info in infos) > most:
+        raise bomb(str(path))
     seen = set()
     for info in sorted(infos, key=lambda info: info.filename):
         mode = info.external_attr >> 16
         if stat.S_IFMT(mode) and not stat.S_ISREG(mode):
             tally.skip(_irregular(mode))
-        elif _unsafe(info.filename) or info.filename in seen:
+        elif unsafe(info.orig_filename) or info.filename in seen:
             tally.skip("unsafe name in the archive")
+        elif _of_a_mac(info.filename):
+            tally.skip("other file")
         elif info.flag_bits & 1:
             raise BadCorpus(f"{path} is encrypted", "Unpack it with its password first.")
         else:
@@ -171,146 +185,60 @@ def _zipped(path: Path, archive: zipfile.ZipFile, tally: Tally) -> Iterator[Entr
             yield Entry(
                 info.filename,
                 f"{path}/{info.filename}",
-                info.compress_size,
-                functools.partial(archive.open, info),
+                min(info.compress_size, size),
+                functools.partial(_open_zipped, archive, info),
             )
 
 
-def _is_tar(path: Path) -> bool:
-    with path.open("rb") as raw:
-        try:
-            with _unpacked(raw) as file:
-                return file.read(262)[257:] == b"ustar"
-        except (*_DAMAGED, OSError):
-            return False
+def _open_zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
+    """Other ways of packing than these two are unpacked in one go, be it gigabytes."""
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise NotImplementedError("unpack it and give the folder")
+    return archive.open(info)
 
 
 def _tarred(path: Path, spool: IO[bytes], tally: Tally) -> Iterator[Entry]:
     """A tar can only be read from front to back: its files are laid end to end in a nameless one."""
     found: dict[str, tuple[int, int]] = {}
-    with path.open("rb") as raw, _unpacked(raw) as unpacked:
-        guarded = _Guarded(str(path), unpacked, path.stat().st_size)
-        with tarfile.open(fileobj=io.BufferedReader(guarded), mode="r|") as archive:
-            for member in archive:
-                if member.isdir():
-                    continue
-                content = archive.extractfile(member) if member.isreg() else None
-                if content is None:
-                    tally.skip(_irregular(stat.S_IFLNK if member.issym() else 0))
-                elif _unsafe(member.name) or member.name in found:
-                    tally.skip("unsafe name in the archive")
-                elif PurePosixPath(member.name.lower()).suffix not in _NO_TEXT:
-                    start = spool.tell()
-                    if start + member.size > MAX_UNPACKED or len(found) >= MAX_FILES:
-                        raise _bomb(str(path))
-                    while piece := content.read(1 << 20):
-                        spool.write(piece)
-                    found[member.name] = (start, spool.tell() - start)
+    size = path.stat().st_size
+    most = min(MAX_UNPACKED, most_of(size))
+    with path.open("rb") as raw, unpacked(raw) as file:
+        for number, (member, content) in enumerate(tar_members(guarded(str(path), file, size))):
+            if number >= MAX_FILES:
+                raise bomb(str(path))
+            if member.isdir():
+                continue
+            if content is None:
+                tally.skip(_irregular(stat.S_IFLNK if member.issym() else 0))
+            elif unsafe(member.name) or member.name in found:
+                tally.skip("unsafe name in the archive")
+            elif _of_a_mac(member.name):
+                tally.skip("other file")
+            elif PurePosixPath(member.name.lower()).suffix not in _NO_TEXT:
+                start = spool.tell()
+                if start + member.size > most:  # one with holes unpacks from nothing
+                    raise bomb(str(path))
+                while piece := content.read(1 << 20):
+                    spool.write(piece)
+                found[member.name] = (start, spool.tell() - start)
     spool.flush()
     for name, (start, size) in sorted(found.items()):
-        yield Entry(name, f"{path}/{name}", size, functools.partial(_slice, spool, start, size))
-
-
-@contextmanager
-def _unpacked(raw: IO[bytes]) -> Iterator[IO[bytes]]:
-    """A stream as it is, or through gzip, bzip2 or xz when it begins like one."""
-    magic = raw.read(6)
-    raw.seek(0)
-    opener = next((opener for start, opener in _PACKERS if magic.startswith(start)), None)
-    if opener is None:
-        yield raw
-    else:
-        with opener(raw) as stream:
-            yield stream
-
-
-def _unpacked_name(name: str) -> str:
-    return next((name[: -len(s)] for s in _PACKED_NAMES if name.lower().endswith(s)), name)
-
-
-class _Guarded(io.RawIOBase):
-    """Reads on until what came out is far more than what was packed; names what is damaged."""
-
-    def __init__(self, name: str, inner: Any, packed: int) -> None:
-        self._name, self._inner = name, inner
-        self._most = max(_HARMLESS, MAX_RATIO * packed)
-        self._read = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any, /) -> int:
-        with _damage_named(self._name):
-            try:
-                piece = self._inner.read1(len(buffer))
-            except OSError as error:
-                if error.errno is not None:
-                    raise
-                raise EOFError(str(error)) from error  # gzip and bz2 say so of damage
-        self._read += len(piece)
-        if self._read > self._most:
-            raise _bomb(self._name)
-        buffer[: len(piece)] = piece
-        return len(piece)
+        yield Entry(name, f"{path}/{name}", size, functools.partial(part, spool, start, size))
 
 
 def _open(path: Path) -> IO[bytes]:
     return path.open("rb")
 
 
-def _slice(file: IO[bytes], start: int, size: int) -> IO[bytes]:
-    return io.BufferedReader(_Slice(file, start, size))
+def _of_a_mac(name: str) -> bool:
+    """What a Mac puts beside a file, under its name, when it packs or copies it."""
+    path = PurePosixPath(name)
+    return path.name.startswith("._") or "__MACOSX" in path.parts
 
 
-class _Slice(io.RawIOBase):
-    """Part of a file, by positions of its own."""
-
-    def __init__(self, file: IO[bytes], start: int, size: int) -> None:
-        self._handle, self._start, self._size, self._at = file.fileno(), start, size, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        self._at = offset + (0, self._at, self._size)[whence]
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def readinto(self, buffer: Any, /) -> int:
-        wanted = max(0, min(len(buffer), self._size - self._at))
-        piece = os.pread(self._handle, wanted, self._start + self._at)
-        buffer[: len(piece)] = piece
-        self._at += len(piece)
-        return len(piece)
-
-
-@contextmanager
-def _damage_named(name: str | Path) -> Iterator[None]:
-    try:
-        yield
-    except (*_DAMAGED, NotImplementedError, RuntimeError) as error:
-        raise BadCorpus(
-            f"{name} is damaged, or packed in a way that is not known here: {error}",
-            "Fetch or make it again.",
-        ) from error
-
-
-def _unsafe(name: str) -> bool:
-    """A name that would lead out of the folder it is unpacked to, or that no file can have."""
-    parts = PurePosixPath(name.replace("\\", "/")).parts
-    return not parts or ".." in parts or name.startswith(("/", "\\")) or "\0" in name
+def _raised(error: OSError) -> NoReturn:
+    raise error
 
 
 def _irregular(mode: int) -> str:
     return "symbolic link" if stat.S_ISLNK(mode) else "no regular file"
-
-
-def _bomb(name: str) -> BadCorpus:
-    return BadCorpus(
-        f"{name} unpacks to far more than any text does", "Unpack it yourself if you trust it."
-    )

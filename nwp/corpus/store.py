@@ -20,7 +20,7 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
-from nwp.corpus.types import Message
+from nwp.corpus.types import Corpus, Message, Tally, nothing_in
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _Longs = npt.NDArray[np.int64]
@@ -65,6 +65,27 @@ class StoredUsers(Mapping[str, tuple[str, ...]]):
     def messages(self) -> int:
         """How many messages all users have."""
         return len(self._lengths)
+
+
+def gather(name: str, messages: Iterable[Message], tally: Tally) -> Corpus:
+    """Put messages into a corpus: by user, stably by time where all of a user's have one.
+
+    A user of whose messages only some have a time keeps the source's order and is counted in
+    `unordered`. Messages of white space only are skipped and counted. BadCorpus when nothing is
+    left.
+    """
+    users, unordered = store(_written(messages, tally))
+    if not users:
+        raise nothing_in(name, tally)
+    return Corpus(name, users, dict(tally.skipped), dict(tally.remarks), unordered)
+
+
+def _written(messages: Iterable[Message], tally: Tally) -> Iterator[Message]:
+    for message in messages:
+        if message.text.strip():
+            yield message
+        else:
+            tally.skip("empty message")
 
 
 def store(messages: Iterable[Message]) -> tuple[StoredUsers, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -57,29 +57,6 @@ class Tally:
     def remark(self, reason: str, count: int = 1) -> None:
         """Count what is kept, but read otherwise than it stands."""
         self.remarks[reason] = self.remarks.get(reason, 0) + count
-
-
-def gather(name: str, messages: Iterable[Message], tally: Tally) -> Corpus:
-    """Put messages into a corpus: by user, stably by time where all of a user's have one.
-
-    A user of whose messages only some have a time keeps the source's order and is counted in
-    `unordered`. Messages of white space only are skipped and counted. BadCorpus when nothing is
-    left.
-    """
-    from nwp.corpus.store import store
-
-    users, unordered = store(_written(messages, tally))
-    if not users:
-        raise nothing_in(name, tally)
-    return Corpus(name, users, dict(tally.skipped), dict(tally.remarks), unordered)
-
-
-def _written(messages: Iterable[Message], tally: Tally) -> Iterator[Message]:
-    for message in messages:
-        if message.text.strip():
-            yield message
-        else:
-            tally.skip("empty message")
 
 
 def nothing_in(name: str, tally: Tally) -> BadCorpus:

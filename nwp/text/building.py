@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nwp.errors import BadSettings
+from nwp.text.scripts import fault_of
 from nwp.text.tokenizer import surfaces_of
 from nwp.text.vocabulary import Vocabulary
 
@@ -53,7 +54,9 @@ def survey(users: Mapping[str, Iterable[str]], k: int) -> Survey:
 
     With at least k users a word stays in when k of them wrote it, and its most common surface
     inside a message when k wrote that surface. With fewer, only words of the public list stay in.
-    BadSettings when k is below 1: every word would leave.
+    Whatever k is, clauses of scripts without spaces and pieces of words that vowel signs cut up stay
+    out (`nwp.text.scripts`): they count in the totals, and as unknown, but a model that suggests
+    them serves nobody. BadSettings when k is below 1: every word would leave.
     """
     if k < 1:
         raise BadSettings(f"k = {k}: a word must have been written by at least one user", "Use 3.")
@@ -79,7 +82,7 @@ def survey(users: Mapping[str, Iterable[str]], k: int) -> Survey:
         listed = public_words()
         kept = {w: c for w, c in sorted(counts.items()) if w in listed}
         return Survey(kept, {}, counts.total(), sent, listed=True)
-    kept = {w: c for w, c in sorted(counts.items()) if writers[w] >= k}
+    kept = {w: c for w, c in sorted(counts.items()) if writers[w] >= k and not fault_of(w)}
     shown = {}
     for word in kept:
         common = [(c, s) for s, c in forms[word].items() if form_writers[s] >= k]

@@ -15,11 +15,13 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
-Flags = npt.NDArray[np.bool_]
+    Flags = npt.NDArray[np.bool_]
 
 WORD = re.compile(r"([^\W_]+(?:'[^\W_]+)*)")
 _RAW_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
@@ -161,6 +163,8 @@ def _addresses(text: str, parts: Sequence[str]) -> Flags | None:
     spans = [match.span() for match in _ADDRESS.finditer(text)]
     if not spans:
         return None
+    import numpy as np  # here, for most of what reads words has no use for it
+
     begins, ends = np.array(spans).T
     words_at = np.cumsum(np.fromiter(map(len, parts), np.int64, len(parts)))[0:-1:2]
     nearest = np.searchsorted(begins, words_at, side="right") - 1
@@ -179,8 +183,8 @@ def mark_of(gap: str) -> int:
         return int(Mark.LINE if "\n" in gap else Mark.SPACE)
     if "://" in core or gap == "@":
         return int(Mark.URL)
-    if core.endswith("@") and gap.endswith("@"):
-        return int(Mark.MENTION)
+    if core.endswith("@") and (gap.endswith("@") or core.split()[-1] == "@"):
+        return int(Mark.MENTION)  # "@ann", or the lone @ of a masked one
     if _FACE.search(core) or any(_is_emoji(c) for c in core):
         return int(Mark.EMOJI)
     if ".." in core or "…" in core:

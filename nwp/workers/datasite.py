@@ -14,7 +14,8 @@ from typing import Any
 
 from nwp.corpus.readers import jsonl
 from nwp.corpus.split import Part
-from nwp.corpus.types import Tally, gather
+from nwp.corpus.store import gather
+from nwp.corpus.types import Tally
 from nwp.errors import BadInput, BadMessage, NwpError
 from nwp.federated.parcel import Envelope, Parcel, Schema, pack, peek, unpack, unpack_own
 from nwp.federated.plan import Plan, SurveyPlan, plan_digest, read_plan

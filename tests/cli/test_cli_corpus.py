@@ -155,3 +155,177 @@ def test_a_real_corpus_imports_whole(nwp: Nwp, real_corpora: Path, name: str) ->
         texts = [json.loads(line) for line in lines if line.strip()]
     assert found["messages"] + sum(found["skipped"].values()) == len(texts)
     assert found["users"] == len({row["user"] for row in texts if row["text"].strip()})
+
+
+@pytest.fixture
+def chat(own_place: Path) -> Path:
+    rows = [
+        {"user": "Ann Lee", "text": "call 0170 1234567 or ann@example.org"},
+        {"user": "Ben", "text": "@Ann Lee yes"},
+        {"user": "Ben", "text": "see you"},
+    ]
+    path = own_place / "chat.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_masking_pseudonyms_merging_and_only_me(nwp: Nwp, chat: Path) -> None:
+    Path("us.toml").write_text('Benjamin = ["Ben"]\n')
+    words = ("corpus", "import", chat, "--out", "mine.jsonl.gz", "--force")
+
+    found = nwp(*words, "--mask", "phone,email", "--pseudonyms", "my.key", "--json").result()
+    assert found["masked"] == {"name": 1, "phone": 1, "email": 1}
+    assert found["words"] == 3 + 1 + 2
+    rows = _rows(Path("mine.jsonl.gz"))
+    assert [row["text"] for row in rows] == ["call 0 or @://", "@ yes", "see you"]
+    assert all(row["user"].startswith("user-") for row in rows)
+
+    found = nwp(*words, "--only-me", "benjamin", "--merge", "us.toml", "--json").result()
+    assert (found["messages"], found["skipped"]) == (2, {"not yours": 1})
+    assert found["remarks"] == {"name merged": 2}
+    assert {row["user"] for row in _rows(Path("mine.jsonl.gz"))} == {"Benjamin"}
+
+
+def test_whose_messages_they_are_is_said_once_and_not_beside_json(nwp: Nwp, chat: Path) -> None:
+    words = ("corpus", "import", chat, "--out", "mine.jsonl.gz", "--force")
+
+    told = nwp(*words)
+    assert told.err.count("\n") == 1
+    assert "2 people" in told.err
+    assert "--only-me" in told.err
+    assert nwp(*words, "--only-me", "Ben").err == ""
+    assert nwp(*words, "--pseudonyms", "my.key").err == ""
+    assert nwp(*words, "--json").err == ""
+    assert nwp("corpus", "import", "sample", "--force").err == ""
+
+
+def test_names_to_be_merged_that_are_not_there_are_told(nwp: Nwp, chat: Path) -> None:
+    Path("us.json").write_text('{"Ann": ["Ann Lee", "Annie"]}')
+
+    told = nwp("corpus", "import", chat, "--out", "a.jsonl", "--merge", "us.json", "--mask", "all")
+
+    assert "not in" in told.err
+    assert "Annie" in told.err
+    assert "read otherwise: 1 x name merged" in told.out
+    assert "masked: 1 x phone" in told.out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--mask", "names"), "email, handle"),
+        (("--columns", "author"), "names no column"),
+        (("--columns", "writer=1"), "user, text, time"),
+        (("--columns", "user=1,user=2"), "two columns"),
+        (("--columns", "user="), "names no column"),
+        (("--dates", "dym"), "dmy, mdy, ymd"),
+        (("--only-me", "Bob"), "Ben"),
+        (("--merge", "nowhere.json"), "cannot read nowhere.json"),
+        (("--format", "nothing"), "jsonl"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused_and_nothing_is_written(
+    nwp: Nwp, chat: Path, own_place: Path, options: tuple[str, str], message: str
+) -> None:
+    before = files_in(own_place)
+
+    said = nwp("corpus", "import", chat, *options, "--json").error("bad-settings")
+
+    assert message in said
+    assert files_in(own_place) == before
+
+
+def test_a_key_that_others_may_read_is_refused(nwp: Nwp, chat: Path) -> None:
+    Path("my.key").write_text("0" * 64)
+    Path("my.key").chmod(0o644)
+
+    said = nwp("corpus", "import", chat, "--pseudonyms", "my.key", "--json").error("bad-input")
+
+    assert "chmod 600 my.key" in said
+
+
+def test_columns_are_named_or_numbered(nwp: Nwp) -> None:
+    Path("table.csv").write_text("author;body;written\nann;see you;01.02.2024\nben;ok;13.02.2024\n")
+
+    nwp(
+        *("corpus", "import", "table.csv", "--columns", "user=author, text=2,time=written"),
+        *("--dates", "dmy", "--format", "table", "--json"),
+    ).result()
+
+    rows = _rows(Path("table.jsonl.gz"))
+    assert [(row["user"], row["text"], row["time"][:10]) for row in rows] == [
+        ("ann", "see you", "2024-02-01"),
+        ("ben", "ok", "2024-02-13"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("a/My chat.txt", "My chat.jsonl.gz"),
+        ("a/b.json.GZ", "b.jsonl.gz"),
+        ("a/export.v2.tar.gz", "export.v2.jsonl.gz"),
+        ("notes/", "notes.jsonl.gz"),
+        ("a/../notes/.", "notes.jsonl.gz"),
+        ("sample", "sample.jsonl.gz"),
+        ("nltk:chat", "chat.jsonl.gz"),
+        ("a/.zip", "corpus.jsonl.gz"),
+    ],
+)
+def test_without_out_the_file_is_named_as_the_source(
+    own_place: Path, source: str, expected: str
+) -> None:
+    from nwp.cli.importing import default_out
+
+    assert default_out(source) == Path(expected)
+
+
+def test_without_out_the_source_is_never_written_to(nwp: Nwp, chat: Path) -> None:
+    assert nwp("corpus", "import", "chat.jsonl", "--json").result()["messages"] == 3
+    before = Path("chat.jsonl.gz").read_bytes()
+
+    words = ("corpus", "import", "chat.jsonl.gz", "--json")
+    said = nwp(*words, "--force").error("bad-settings")
+
+    assert "--out" in said
+    assert Path("chat.jsonl.gz").read_bytes() == before
+
+
+def test_forgetting_a_user_lasts(nwp: Nwp, chat: Path) -> None:
+    words = ("corpus", "import", chat, "--out", "mine.jsonl.gz", "--json")
+    nwp(*words).result()
+    Path("mine.json").write_text('{"name": "mine", "file": "mine.jsonl.gz"}')
+
+    found = nwp("corpus", "remove", "mine.jsonl.gz", "--user", "Ann Lee", "--json").result()
+
+    assert found == {
+        "file": "mine.jsonl.gz",
+        "removed": {"users": 1, "messages": 1, "words": 7},
+        "left": {"users": 1, "messages": 2, "words": 5},
+        "stale": "mine.json",
+    }
+    again = nwp(*words, "--append").result()
+    assert again["skipped"] == {"forgotten user": 1, "already there": 2}
+    assert {row["user"] for row in _rows(Path("mine.jsonl.gz"))} == {"Ben"}
+
+
+def test_what_is_removed_is_told(nwp: Nwp, chat: Path) -> None:
+    told = nwp("corpus", "remove", chat, "--user", "Ben")
+
+    assert told.code == 0
+    assert "removed: 1 users, 2 messages, 5 words\n" in told.out
+    assert "left: 1 users, 1 messages, 7 words\n" in told.out
+    assert "checksum" not in told.out
+
+
+def test_removing_a_stranger_or_everybody_changes_nothing(
+    nwp: Nwp, chat: Path, own_place: Path
+) -> None:
+    before = files_in(own_place)
+
+    said = nwp("corpus", "remove", chat, "--user", "Bem", "--json").error("bad-settings")
+    assert "Ben" in said
+    everybody = ("--user", "Ben", "--user", "Ann Lee")
+    assert "nothing" in nwp("corpus", "remove", chat, *everybody, "--json").error("bad-input")
+    assert nwp("corpus", "remove", chat, "--json").error("usage")
+    assert files_in(own_place) == before

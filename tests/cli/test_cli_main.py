@@ -45,7 +45,8 @@ def test_help_of_every_command_tells_what_it_does_with_an_example(
         if group:
             assert "Commands" in done.out
         else:
-            assert f"Example:  {'NWP_TRAIN_ROUNDS=40 ' * (words[-1] == 'show')}nwp " in done.out
+            setting = "NWP_TRAIN_ROUNDS=40 " * (words == ("config", "show"))
+            assert f"Example:  {setting}nwp {words[0]}" in done.out.replace("Examples:", "Example:")
         if not words:
             assert "nwp demo" in done.out
 
@@ -55,7 +56,8 @@ def test_every_command_is_there() -> None:
 
     assert names == {
         *("demo", "train", "evaluate", "suggest", "prompt"),
-        *("corpus list", "corpus import", "config show"),
+        *("corpus list", "corpus get", "corpus formats", "corpus show", "corpus sample"),
+        *("corpus split", "corpus verify", "corpus import", "corpus remove", "config show"),
     }
 
 
@@ -104,9 +106,8 @@ def test_the_version_is_told(nwp: Nwp) -> None:
     [
         (("suggest", "--nothing"), "--nothing"),
         (("sugest", "see"), "sugest"),
-        (("train", "sample"), "--out"),
         (("train", "--out", "m"), "corpus"),
-        (("corpus", "import", "sample"), "--out"),
+        (("corpus", "split", "sample"), "--name"),
         (("suggest", "-k", "three", "see"), "-k"),
         (("suggest", "see", "you"), "you"),
         (("--nothing", "suggest", "see"), "--nothing"),
@@ -145,7 +146,7 @@ def _raise(error: BaseException) -> Any:
 
 
 def test_an_error_is_told_in_words_and_in_json(nwp: Nwp, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nwp.corpus.load.known_corpora", _raise(BadMessage("what", "do this")))
+    monkeypatch.setattr("nwp.corpus.known.known_corpora", _raise(BadMessage("what", "do this")))
 
     words = nwp("corpus", "list")
     found = nwp("corpus", "list", "--json")
@@ -159,7 +160,7 @@ def test_an_error_of_the_system_is_told_with_its_file(
     nwp: Nwp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = OSError(errno.ENOSPC, "No space left on device", "some/file")
-    monkeypatch.setattr("nwp.corpus.load.known_corpora", _raise(full))
+    monkeypatch.setattr("nwp.corpus.known.known_corpora", _raise(full))
 
     done = nwp("corpus", "list")
 
@@ -170,7 +171,7 @@ def test_an_error_of_the_system_is_told_with_its_file(
 def test_a_defect_is_json_too_with_its_trace_on_standard_error(
     nwp: Nwp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nwp.corpus.load.known_corpora", _raise(ZeroDivisionError("oh")))
+    monkeypatch.setattr("nwp.corpus.known.known_corpora", _raise(ZeroDivisionError("oh")))
 
     done = nwp("corpus", "list", "--json")
 
@@ -181,7 +182,7 @@ def test_a_defect_is_json_too_with_its_trace_on_standard_error(
 
 
 def test_ctrl_c_gives_130(nwp: Nwp, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nwp.corpus.load.known_corpora", _raise(KeyboardInterrupt()))
+    monkeypatch.setattr("nwp.corpus.known.known_corpora", _raise(KeyboardInterrupt()))
 
     done = nwp("corpus", "list")
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from nwp.corpus.load import load_corpus
 from nwp.corpus.readers import jsonl
 from nwp.corpus.types import Message, Tally
-from nwp.errors import BadCorpus, BadInput
+from nwp.corpus.writing import JsonLinesWriter
+from nwp.errors import BadCorpus, BadInput, BadSettings
 from nwp.tasks.importing import import_messages
 
 ROWS: list[dict[str, Any]] = [
@@ -231,3 +232,147 @@ def test_appending_to_a_file_that_cannot_be_read_changes_nothing(source: Path, o
     with pytest.raises(BadCorpus, match="line 1"):
         import_messages(str(source), out, append=True)
     assert out.read_bytes() == b"precious\n"
+
+
+CHAT = [
+    {"user": "Ann Lee", "text": "hi @Ben, call 0170 1234567", "time": "2025-01-01T10:00:00"},
+    {"user": "Ben", "text": "ann lee says ok"},
+    {"user": "ANN", "text": "see https://example.org/x"},
+    {"user": "Ben", "text": "ok"},
+    {"user": "Ben", "text": "ok"},
+]
+
+
+@pytest.fixture
+def chat(tmp_path: Path) -> str:
+    path = tmp_path / "chat.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in CHAT))
+    return str(path)
+
+
+def test_texts_are_masked_on_request(chat: str, out: Path) -> None:
+    found = import_messages(chat, out, mask=("phone", "url"))
+    assert [m.text for m in read(out)][:3] == [
+        "hi @Ben, call 0",
+        "ann lee says ok",
+        "see ://",
+    ]
+    assert found["masked"] == {"phone": 1, "url": 1}
+    assert found["words"] == 4 + 4 + 1 + 1 + 1
+
+
+def test_names_get_pseudonyms_in_the_users_and_in_the_texts(chat: str, out: Path) -> None:
+    key = out.parent / "my.key"
+    found = import_messages(chat, out, pseudonyms=key)
+    again = import_messages(chat, out.with_name("again.jsonl"), pseudonyms=key)
+    assert found == again
+    assert found["masked"] == {"name": 2}
+    messages = read(out)
+    assert [m.text for m in messages][:2] == ["hi @, call 0170 1234567", "@ says ok"]
+    assert len({m.user for m in messages}) == found["users"] == 3
+    assert all(m.user.startswith("user-") for m in messages)
+    assert messages[1].user == messages[3].user
+    assert "Ann" not in gzip.decompress(out.read_bytes()).decode()
+    assert import_messages(chat, out, pseudonyms=key.with_name("new"), force=True)
+    assert {m.user for m in messages}.isdisjoint(m.user for m in read(out))
+
+
+@pytest.mark.parametrize("name", ["Ben", "ben", "BEN"])
+def test_only_ones_own_messages_are_kept(chat: str, out: Path, name: str) -> None:
+    found = import_messages(chat, out, only_me=name)
+    assert (found["users"], found["messages"]) == (1, 3)
+    assert found["skipped"] == {"not yours": 2}
+    assert {m.user for m in read(out)} == {"Ben"}
+
+
+def test_who_is_not_there_is_told_who_is(chat: str, out: Path) -> None:
+    with pytest.raises(BadSettings, match="no user 'Ann Le'") as caught:
+        import_messages(chat, out, only_me="Ann Le")
+    assert "Ann Lee" in caught.value.hint
+    assert not out.parent.exists()
+
+
+def test_a_name_in_other_capitals_of_several_users_is_refused(chat: str, out: Path) -> None:
+    rows = [{"user": "ANN", "text": "x"}, {"user": "Ann", "text": "y"}]
+    Path(chat).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert import_messages(chat, out, only_me="Ann")["messages"] == 1
+    with pytest.raises(BadSettings, match="several users called 'ann'") as caught:
+        import_messages(chat, out, only_me="ann", force=True)
+    assert "ANN, Ann" in caught.value.hint
+
+
+def test_names_of_one_person_become_one(chat: str, out: Path) -> None:
+    merge = out.with_name("us.json")
+    out.parent.mkdir()
+    merge.write_text('{"Ann Lee": ["ANN", "Annie"]}')
+    found = import_messages(chat, out, merge=merge)
+    assert found["users"] == 2
+    assert found["remarks"] == {"name merged": 1}
+    assert found["not_met"] == ["Annie"]
+    assert [m.user for m in read(out)] == ["Ann Lee", "Ben", "Ann Lee", "Ben", "Ben"]
+    assert import_messages(chat, out, merge=merge, only_me="ANN", force=True)["messages"] == 2
+    key = out.with_name("my.key")
+    import_messages(chat, out, merge=merge, pseudonyms=key, force=True)
+    assert len({m.user for m in read(out)}) == 2
+
+
+def test_appending_with_the_same_options_adds_nothing_twice(chat: str, out: Path) -> None:
+    def again() -> dict[str, Any]:
+        key = out.parent / "my.key"
+        return import_messages(chat, out, append=True, mask=("phone",), pseudonyms=key)
+
+    assert again()["messages"] == 5
+    before = out.read_bytes()
+    assert again()["skipped"] == {"already there": 5}
+    assert out.read_bytes() == before
+
+
+def test_the_same_point_in_time_is_the_same_message_in_any_zone(source: Path, out: Path) -> None:
+    def write(*times: str) -> None:
+        rows = [{"user": "a", "text": "b", "time": time} for time in times]
+        source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    write("2025-03-29T08:10:00+02:00", "0001-01-01T00:30:00+02:00", "9999-12-31T23:30:00-02:00")
+    import_messages(str(source), out)
+    write("2025-03-29T06:10:00Z", "2025-03-29T06:10:00", "0001-01-01T00:30:00+02:00")
+    found = import_messages(str(source), out, append=True)
+    assert found["skipped"] == {"already there": 2}
+    assert found["messages"] == 1
+
+
+def test_no_message_is_kept_in_memory(
+    source: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first message is written before the source's last one is read."""
+    source.write_text("".join(json.dumps({"user": "a", "text": str(i)}) + "\n" for i in range(5)))
+    steps: list[str] = []
+    write = JsonLinesWriter.write
+
+    def watched(self: JsonLinesWriter, message: Message) -> None:
+        steps.append(f"wrote {message.text}")
+        write(self, message)
+
+    monkeypatch.setattr(JsonLinesWriter, "write", watched)
+    monkeypatch.setattr("nwp.tasks.importing._STEP", 1)
+    import_messages(str(source), out, progress=lambda number: steps.append(f"read {number}"))
+    assert steps[:4] == ["read 1", "wrote 0", "read 2", "wrote 1"]
+
+
+def test_a_full_disk_is_not_taken_for_a_source_that_cannot_be_read(
+    source: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(JsonLinesWriter, "write", full)
+    with pytest.raises(OSError, match="No space left"):
+        import_messages(str(source), out)
+    assert not list(out.parent.iterdir())
+
+
+def test_a_file_in_the_folder_that_is_read_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "ann.txt").write_text("one\n")
+    out = tmp_path / "mine.jsonl"
+    assert import_messages(str(tmp_path), out)["messages"] == 1
+    found = import_messages(str(tmp_path), out, force=True, form="folder")
+    assert found["skipped"] == {"other file": 1}

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from reading import read_as
 
 from nwp.corpus.load import known_corpora, load_corpus
-from nwp.corpus.types import Message, Tally, gather
+from nwp.corpus.store import gather
+from nwp.corpus.types import Message, Tally
 from nwp.errors import BadCorpus
 
 ZONES = st.integers(-1_439, 1_439).map(lambda minutes: timezone(timedelta(minutes=minutes)))

@@ -190,3 +190,19 @@ def test_what_was_written_but_not_reported_is_a_tenth_unknown_the_rest_by_rank()
     assert word_frequencies(vocabulary, [said]) == pytest.approx(expected)
     half = replace(said, counts={"zorbl": 450}, words=950, messages=50)
     assert word_frequencies(vocabulary, [half, half]) == pytest.approx(expected)
+
+
+def test_clauses_without_spaces_and_pieces_of_words_never_leave_but_count() -> None:
+    told = {name: ["see you 明天见 नमस्ते again", "明天见"] for name in "abc"}
+    said = survey(told, 3)
+    assert said.counts == {"see": 3, "you": 3, "again": 3}
+    assert (said.words, said.messages) == (21, 6)  # नमस्ते comes as two pieces
+    assert not said.surfaces
+    vocabulary = build_vocabulary([said], 3, 0)
+    unknown = word_frequencies(vocabulary, [said])[1]
+    assert unknown == pytest.approx((0.1 * 12 + 0.5) / (6 + 1.2 + 9 + 5 * 0.5))
+
+
+def test_words_of_other_scripts_leave_like_any() -> None:
+    told = {name: ["добрый день", "좋은 아침", "naïve 🙂 ١٢"] for name in "abc"}
+    assert set(survey(told, 3).counts) == {"добрый", "день", "좋은", "아침", "naïve", "١٢"}

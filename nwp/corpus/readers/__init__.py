@@ -5,14 +5,34 @@ from __future__ import annotations
 import functools
 from importlib.metadata import entry_points
 
-from nwp.corpus.readers import folder, jsonl
+from nwp.corpus.readers import discord, folder, jsonl, leaf, matrix, messenger, slack, telegram
 from nwp.corpus.readers.base import Reader
+from nwp.corpus.readers.irc import reader as irc
+from nwp.corpus.readers.mail import reader as mail
+from nwp.corpus.readers.signal import reader as signal
+from nwp.corpus.readers.sms import reader as sms
+from nwp.corpus.readers.tables import reader as tables
+from nwp.corpus.readers.tables import saved_dataset
+from nwp.corpus.readers.whatsapp import reader as whatsapp
 from nwp.corpus.source import Source
 from nwp.errors import BadCorpus, BadSettings
 
-_BUILT_IN: tuple[Reader, ...] = ()
+_BUILT_IN: tuple[Reader, ...] = (
+    whatsapp.READER,
+    telegram.READER,
+    discord.READER,
+    messenger.READER,
+    slack.READER,
+    signal.READER,
+    matrix.READER,
+    sms.READER,
+    mail.READER,
+    irc.READER,
+    leaf.READER,
+    saved_dataset.READER,
+)
 """Formats that can be told by what is in them, the most particular first."""
-_GENERAL: tuple[Reader, ...] = (jsonl.READER, folder.READER)
+_GENERAL: tuple[Reader, ...] = (tables.READER, jsonl.READER, folder.READER)
 """What is left: tried after all others, also after those of other packages."""
 
 ENTRY_POINTS = "nwp.readers"

@@ -5,9 +5,9 @@ Another package adds a reader by an entry point of the group "nwp.readers" that 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 
 from nwp.corpus.source import Entry, Source
 from nwp.corpus.types import Message, Tally
@@ -59,7 +59,7 @@ def by_file(
     def recognises(source: Source) -> bool:
         if source.kind == "file":
             return is_one(source.entries[0], source.entries[0].head())
-        return any(_is(entry, Tally(lenient=True)) for entry in islice(source.texts(), PROBED))
+        return any(_is(entry, Tally(lenient=True)) for entry in probed(source))
 
     def read(source: Source, tally: Tally, options: ReadOptions) -> Iterator[Message]:
         if source.kind == "file":
@@ -83,17 +83,31 @@ def by_file(
     return Reader(name, about, recognises, read)
 
 
+def probed(source: Source) -> list[Entry]:
+    """Some files of a source to know a format by: the topmost ones, and some from all over."""
+    entries = sorted(source.texts(), key=lambda entry: (entry.name.count("/"), entry.name))
+    if len(entries) <= PROBED:
+        return entries
+    top, rest = entries[: PROBED // 2], entries[PROBED // 2 :]
+    return top + rest[:: -(-len(rest) // (PROBED // 2))]
+
+
 def unique_names(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Id to a name that no other id has: of (id, display name) pairs, each id's last name; with the
-    id behind it where several ids have one name or an id has none.
+    id behind it where several ids have one name or an id has none (more than once if need be).
     """
     shown = {identity: name for identity, name in pairs if name or identity}
     ids: dict[str, list[str]] = {}
     for identity, name in shown.items():
         ids.setdefault(name.casefold(), []).append(identity)
-    return {
+    found = {
         identity: name
         if name and len(ids[name.casefold()]) == 1
         else f"{name} ({identity})".strip()
         for identity, name in shown.items()
     }
+    while len(count := Counter(found.values())) < len(found):
+        for identity, name in found.items():
+            if count[name] > 1:
+                found[identity] = f"{name} ({identity})"
+    return found

@@ -1,0 +1,95 @@
+"""What `nwp corpus import` makes of its options, and what it tells."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from nwp.cli.output import err, out
+from nwp.errors import BadSettings
+
+_FIELDS = ("user", "text", "time")
+_COLUMNS = "Write it like  --columns user=author,text=body,time=3  (a name, or a number from 1)."
+_DATES = ("dmy", "mdy", "ymd")
+_SUFFIXES = re.compile(
+    r"(?:\.(?:gz|bz2|xz|zip|tar|tgz|jsonl?|ndjson|txt|log|csv|tsv|xml|html?|mbox|eml|parquet|arrow|db))+\Z",
+    re.IGNORECASE,
+)
+_QUIET = 2.0  # seconds
+
+
+def parse_columns(given: str) -> dict[str, str]:
+    """ "user=author,text=body" as a dict. BadSettings for what is no such list."""
+    found: dict[str, str] = {}
+    for pair in filter(str.strip, given.split(",")):
+        field, equals, column = (part.strip() for part in pair.partition("="))
+        if not equals or not column:
+            raise BadSettings(f"{pair.strip()!r} names no column", _COLUMNS)
+        if field not in _FIELDS:
+            raise BadSettings(f"a message has no {field!r}, only {', '.join(_FIELDS)}", _COLUMNS)
+        if field in found:
+            raise BadSettings(f"two columns for {field!r}", _COLUMNS)
+        found[field] = column
+    return found
+
+
+def parse_dates(given: str) -> str:
+    """The order of a date's parts, or "". BadSettings for another."""
+    order = given.strip().lower()
+    if order and order not in _DATES:
+        raise BadSettings(f"no order of dates {given!r}", f"Orders: {', '.join(_DATES)}.")
+    return order
+
+
+def default_out(source: str) -> Path:
+    """A file in this folder, named as the source. BadSettings when that is the source itself."""
+    path = Path(source.removeprefix("nltk:")).expanduser()
+    name = path.name if path.name not in ("", "..") else path.resolve().name
+    target = Path(f"{_SUFFIXES.sub('', name) or 'corpus'}.jsonl.gz")
+    if path.exists() and target.exists() and target.samefile(path):
+        raise BadSettings(
+            f"{source} is what would be written", "Name another file with --out FILE.jsonl.gz."
+        )
+    return target
+
+
+@contextmanager
+def reading() -> Iterator[Callable[[int], None]]:
+    """Show on a terminal how many messages are read, when that takes a while."""
+    from rich.progress import Progress, TextColumn
+
+    column = TextColumn("{task.completed:,} messages read")
+    with Progress(column, console=err(), transient=True, disable=not err().is_terminal) as live:
+        task = live.add_task("", total=None, visible=False)
+        began = time.monotonic()
+
+        def watch(messages: int) -> None:
+            if time.monotonic() - began > _QUIET:
+                live.update(task, completed=messages, visible=True)
+
+        yield watch
+
+
+def tell(found: Mapping[str, Any], source: str, target: Path, *, named: bool) -> None:
+    """What an import came to; with `named`, also how to keep only one's own messages."""
+    out().print(
+        f"{target}: {found['messages']:,} messages, {found['words']:,} words of "
+        f"{found['users']:,} users, read as {found['format']}"
+    )
+    for reason, count in found["skipped"].items():
+        out().print(f"left out: {count} x {reason}")
+    for reason, count in found.get("remarks", {}).items():
+        out().print(f"read otherwise: {count} x {reason}")
+    for kind, count in found.get("masked", {}).items():
+        out().print(f"masked: {count} x {kind}")
+    if "not_met" in found:
+        err().print(f"not in {source}, though to be merged: {', '.join(found['not_met'])}")
+    if named and found["users"] > 1 and Path(source).expanduser().exists():
+        err().print(
+            f"these are the messages of {found['users']:,} people, by name: --only-me NAME keeps "
+            "only your own, --pseudonyms KEYFILE gives them other names"
+        )

@@ -1,0 +1,172 @@
+"""`nwp corpus show` and `nwp corpus sample`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nwp.cli.evaluate import Model
+from nwp.cli.output import out, print_json
+from nwp.cli.profile import counted, plain, print_profile
+from nwp.cli.train import Corpus, Json, SkipBad
+from nwp.errors import BadSettings
+
+_READING = "Reading"
+
+Form = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        rich_help_panel=_READING,
+        help="The corpus's form, where it is not found out.",
+    ),
+]
+Columns = Annotated[
+    str,
+    typer.Option(
+        metavar="PAIRS",
+        rich_help_panel=_READING,
+        help="A table's columns:  --columns user=author,text=body,time=3",
+    ),
+]
+Dates = Annotated[
+    str,
+    typer.Option(
+        metavar="dmy|mdy|ymd",
+        rich_help_panel=_READING,
+        help="The order of a date's parts, where it is not found out.",
+    ),
+]
+Me = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        rich_help_panel=_READING,
+        help="Your name, where the export has only your side unnamed.",
+    ),
+]
+
+
+def show(
+    corpus: Corpus,
+    user: Annotated[str, typer.Option(metavar="NAME", help="Tell this user's typical words.")] = "",
+    model: Model = None,
+    vocabulary: Annotated[
+        int, typer.Option(min=1, help="Words of a vocabulary made of the corpus itself.")
+    ] = 10_000,
+    form: Form = "",
+    columns: Columns = "",
+    dates: Dates = "",
+    me: Me = "me",
+    skip_bad_lines: SkipBad = False,
+    as_json: Json = False,
+) -> None:
+    """What is in a corpus: sizes, languages, unknown and typical words, repeats, what was left out.
+
+    Example:  nwp corpus show sample --user nadia
+    """
+    from nwp.cli.importing import parse_columns, parse_dates
+    from nwp.corpus.readers.base import ReadOptions
+    from nwp.tasks.showing import show_corpus
+
+    found = show_corpus(
+        corpus,
+        user=user,
+        model=model,
+        vocabulary=vocabulary,
+        skip_bad_lines=skip_bad_lines,
+        form=form,
+        options=ReadOptions(parse_columns(columns), parse_dates(dates), me),
+    )
+    if as_json:
+        print_json(found)
+    else:
+        print_profile(found)
+
+
+def sample(
+    corpus: Corpus,
+    n: Annotated[
+        int | None,
+        typer.Option("-n", min=1, help="Messages; with --out: of each user at most. Default: 10."),
+    ] = None,
+    user: Annotated[str, typer.Option(metavar="NAME", help="Of this user alone.")] = "",
+    users: Annotated[
+        int, typer.Option(min=0, help="With --out: of so many random users; 0: of all.")
+    ] = 0,
+    out_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FILE.jsonl.gz",
+            envvar="NWP_CORPUS_SAMPLE_OUT",
+            help="Write a smaller corpus instead of printing.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Decides what is drawn.")] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    form: Form = "",
+    columns: Columns = "",
+    dates: Dates = "",
+    me: Me = "me",
+    skip_bad_lines: SkipBad = False,
+    as_json: Json = False,
+) -> None:
+    """Print random messages, or write a smaller corpus of random users.
+
+    Examples:  nwp corpus sample sample -n 5
+               nwp corpus sample sample --users 8 --out small.jsonl.gz
+
+    With --out users keep all their messages, or with -n so many at most, drawn at random.
+    """
+    from nwp.cli.importing import parse_columns, parse_dates
+    from nwp.corpus.readers.base import ReadOptions
+    from nwp.tasks.showing import sample_messages, write_sample
+
+    options = ReadOptions(parse_columns(columns), parse_dates(dates), me)
+    if out_file is not None:
+        written = write_sample(
+            corpus,
+            out_file,
+            users=users,
+            each=n or 0,
+            user=user,
+            seed=seed,
+            force=force,
+            skip_bad_lines=skip_bad_lines,
+            form=form,
+            options=options,
+        )
+        if as_json:
+            print_json(written)
+        else:
+            out().print(
+                f"{out_file}: {counted(written['messages'], 'message')} of "
+                f"{counted(written['users'], 'user')}"
+            )
+        return
+    if users or force:
+        raise BadSettings(
+            f"{'--users' if users else '--force'} is for writing a smaller corpus",
+            "Name the file with --out, or leave it out to print messages.",
+        )
+    found = sample_messages(
+        corpus,
+        n or 10,
+        user=user,
+        seed=seed,
+        skip_bad_lines=skip_bad_lines,
+        form=form,
+        options=options,
+    )
+    if as_json:
+        rows = [
+            {"user": m.user, "text": m.text, "time": m.time and m.time.isoformat()} for m in found
+        ]
+        print_json({"messages": rows})
+        return
+    for message in found:
+        out().print(f"{plain(message.user)}: {plain(message.text)}".replace("\n", "\n    "))

@@ -1,0 +1,1 @@
+"""Privacy at the door: what happens to text and names between reading and writing."""

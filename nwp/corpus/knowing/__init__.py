@@ -1,0 +1,1 @@
+"""Knowing a corpus: what `nwp corpus show` tells."""

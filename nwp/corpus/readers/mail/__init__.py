@@ -1,0 +1,1 @@
+"""Mail: mbox files, single mails, Maildir folders."""

@@ -1,0 +1,1 @@
+"""NLTK's corpora, by name."""

@@ -1,0 +1,1 @@
+"""Signal's exports, and those of tools around it."""

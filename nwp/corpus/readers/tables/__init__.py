@@ -1,0 +1,1 @@
+"""Tables with columns for users and texts."""

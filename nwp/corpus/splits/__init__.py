@@ -1,0 +1,1 @@
+"""Splits of a corpus for research: a recipe, and the steps it stands for."""
