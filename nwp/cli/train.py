@@ -115,6 +115,12 @@ def train(
     max_positions: Annotated[
         int, typer.Option(min=2, rich_help_panel=_LOCAL, help="Words trained on a message.")
     ] = 40,
+    precision: Annotated[
+        str,
+        typer.Option(
+            metavar="fp32|bf16", rich_help_panel=_LOCAL, help="Of products; sums stay fp32."
+        ),
+    ] = "fp32",
     server_optimizer: Annotated[
         str, typer.Option(rich_help_panel=_SERVER, help="fedavg, fedavgm or fedadam.")
     ] = "fedadam",
@@ -153,7 +159,9 @@ def train(
         layers=layers,
         tied=tied,
         dropout=dropout,
-        local=LocalWork(epochs, batch, learning_rate, max_positions, clip_norm),
+        local=LocalWork(
+            epochs, batch, learning_rate, max_positions, clip_norm, precision=precision
+        ),
         server=ServerOptimizer(server_optimizer, server_learning_rate, momentum, beta2, epsilon),
         rounds=rounds,
         cohort=cohort,

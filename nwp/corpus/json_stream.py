@@ -25,10 +25,11 @@ MAX_DEPTH = 500
 square of the depth, so that a file of 100 KB could take all there is.
 """
 _NO_STRUCTURE = bytes(set(range(256)) - set(b'"[]{}'))
-_HALVES = re.compile(
-    rb"\\(\\*)u[dD](?:[89abAB][0-9a-fA-F]{2}(\\u[dD][c-fC-F][0-9a-fA-F]{2})?|[c-fC-F][0-9a-fA-F]{2})"
-)
-_UNSURE = re.compile(rb"(?:\\+u[dD][89abAB][0-9a-fA-F]{2})?(?:\\+(?:u[0-9a-fA-F]{0,3})?)?\Z")
+_HIGH, _LOW = rb"\\u[dD][89abAB][0-9a-fA-F]{2}", rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+# Behind no backslash but such as are escaped themselves; only from the first of many on, for speed.
+_HALVES = re.compile(rb"(?<!\\)((?:\\\\)*)(?:%b(%b)?|%b)" % (_HIGH, _LOW, _LOW))
+_UNSURE = re.compile(rb"(%b)?(\\(?:u[0-9a-fA-F]{0,3})?)?\Z" % _HIGH)
+_LONGEST_UNSURE = 11
 _STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
@@ -75,7 +76,9 @@ def json_whole(entry: Entry, tally: Tally) -> Any:
 
 
 def _no_json(entry: Entry, error: Exception) -> BadCorpus:
-    text = " ".join(str(error).split())[:200]
+    said = error.args[0] if error.args else ""
+    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(error)
+    text = " ".join(text.split())[:200]
     return BadCorpus(
         f"{entry.place} is no JSON, or only half of it: {text}",
         "Export it again, or keep what can be read with --skip-bad-lines.",
@@ -116,8 +119,7 @@ class _Bounded:
         """What comes next, up to where a pair of escapes may go on; b"" only at the end."""
         while piece := self._file.read(size):
             data = self._held + piece
-            unsure = _UNSURE.search(data, max(0, len(data) - 64))
-            cut = unsure.start() if unsure else len(data)
+            cut = _sure(data)
             data, self._held = data[:cut], data[cut:]
             if data:
                 return _HALVES.sub(_spelled, data)
@@ -142,8 +144,16 @@ class _Bounded:
 
 
 def _spelled(escapes: re.Match[bytes]) -> bytes:
-    """Both halves as they are, one alone as U+FFFD; behind an escaped backslash is no escape."""
-    more, second = escapes[1], escapes[2] or b""
-    if len(more) % 2:
-        return escapes[0].removesuffix(second) + (rb"\ufffd" if second else b"")
-    return escapes[0] if second else more + rb"\ufffd"
+    """Both halves as they are, one alone as U+FFFD."""
+    return escapes[0] if escapes[2] else escapes[1] + rb"\ufffd"
+
+
+def _sure(data: bytes) -> int:
+    """Up to where no escape, and no pair of them, is cut."""
+    end = _UNSURE.search(data, max(0, len(data) - _LONGEST_UNSURE))
+    if end is None:
+        return len(data)
+    before = data[: end.start()]
+    if (len(before) - len(before.rstrip(b"\\"))) % 2:  # it is itself escaped
+        return end.start(2) if end[1] and end[2] else len(data)
+    return end.start()

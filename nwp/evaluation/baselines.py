@@ -16,7 +16,8 @@ import torch
 from nwp.evaluation.counts import Counts, Scored, count
 from nwp.evaluation.ngrams import KneserNey, Unigram
 from nwp.evaluation.scoring import score
-from nwp.federated.local import LocalWork, make_batches, seed_for, take_steps
+from nwp.federated.kernel import Kernel
+from nwp.federated.local import LocalWork, seed_for, take_steps
 from nwp.model.config import ModelConfig
 from nwp.model.lstm import FloatArray, NextWordModel
 from nwp.text.vocabulary import END, UNKNOWN, Encoded
@@ -88,12 +89,13 @@ def local_only(
     the user took part in there (`passes`), the best of three learning rates and of all passes by
     the user's own valid part (without one, the start weights stay).
     """
-    model = NextWordModel(config)
-    return [_best_of(model, start, work, passes, parts, seed) for parts, seed in users]
+    model, kernel = NextWordModel(config), Kernel(config)
+    return [_best_of(model, kernel, start, work, passes, parts, seed) for parts, seed in users]
 
 
 def _best_of(
     model: NextWordModel,
+    kernel: Kernel,
     start: FloatArray,
     work: LocalWork,
     passes: int,
@@ -106,13 +108,14 @@ def _best_of(
     for factor in RATES:
         rate = replace(work, learning_rate=work.learning_rate * factor, epochs=1)
         rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
-        model.set_weights(start)
+        kernel.load(torch.from_numpy(start))
         for _ in range(passes):
-            for _ in take_steps(model, make_batches(parts.train, rate, rng), rate, generator):
+            for _ in take_steps(kernel, parts.train, rate, rng, generator):
                 pass
+            model.set_weights(kernel.flat)
             loss = _valid_loss(model, parts)
             if loss < best:
-                best, best_weights = loss, model.flat.clone()
+                best, best_weights = loss, kernel.flat.clone()
     model.set_weights(best_weights)
     return _count(model, parts.test)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from nwp.errors import BadSettings
+from nwp.federated.kernel import PRECISIONS, Kernel, named_views, pack
 from nwp.model.config import ModelConfig
-from nwp.model.lstm import FloatArray, NextWordModel
+from nwp.model.lstm import FloatArray
 from nwp.text.vocabulary import Encoded
 
 ORDERS = ("sorted", "given")
@@ -31,7 +32,8 @@ class LocalWork:
     `batch` messages a step, `epochs` times over the messages, plain SGD with `learning_rate`;
     messages are cut to `max_positions`. A gradient longer than `clip_norm` (L2) is scaled to it
     (0: never). `order` "sorted" draws batches of messages of like length, in random order, so that
-    little is padded; "given" keeps the messages' own order.
+    little is padded; "given" keeps the messages' own order. `precision` is what products are
+    computed in (see `nwp.federated.kernel`).
     """
 
     epochs: int = 1
@@ -40,6 +42,7 @@ class LocalWork:
     max_positions: int = 40
     clip_norm: float = 0.0
     order: str = "sorted"
+    precision: str = "fp32"
 
     def __post_init__(self) -> None:
         above = 0 < self.learning_rate < math.inf
@@ -47,6 +50,8 @@ class LocalWork:
             raise BadSettings(
                 "epochs, batch, positions and learning rate must be above 0", f"Given: {self}."
             )
+        if self.precision not in PRECISIONS:
+            raise BadSettings(f"no precision {self.precision!r}", f"It is one of {PRECISIONS}.")
         if self.order not in ORDERS or not 0 <= self.clip_norm < math.inf:
             raise BadSettings(f"order must be one of {ORDERS}, clip_norm at least 0")
 
@@ -81,18 +86,18 @@ def seed_for(*parts: object) -> int:
 
 
 def train_user(
-    model: NextWordModel, start: Tensor, user: Encoded, work: LocalWork, seed: int
+    kernel: Kernel, start: Tensor, user: Encoded, work: LocalWork, seed: int
 ) -> UserUpdate:
-    """Train a copy of `start` (float32 (n,)) on one user's messages; `model` is scratch space."""
+    """Train a copy of `start` (float32 (n,)) on one user's messages; `kernel` is scratch space."""
     rng = np.random.default_rng(seed)
     generator = torch.Generator().manual_seed(seed)
-    model.set_weights(start)
+    kernel.load(start)
     total, targets, steps = 0.0, 0, 0
     for _ in range(work.epochs):
-        for loss, count in take_steps(model, make_batches(user, work, rng), work, generator):
+        for loss, count in take_steps(kernel, user, work, rng, generator):
             total, targets, steps = total + loss * count, targets + count, steps + 1
     return UserUpdate(
-        delta=model.flat - start,
+        delta=kernel.flat - start,
         words=work.epochs * words_trained(user, work),
         loss=total / max(targets, 1),
         steps=steps,
@@ -106,22 +111,24 @@ def words_trained(user: Encoded, work: LocalWork) -> int:
 
 
 def take_steps(
-    model: NextWordModel, batches: Iterable[Batch], work: LocalWork, generator: torch.Generator
+    kernel: Kernel,
+    user: Encoded,
+    work: LocalWork,
+    rng: np.random.Generator,
+    generator: torch.Generator,
 ) -> Iterator[tuple[float, int]]:
-    """One step of SGD a batch, as `model` is; gives each batch's mean loss before its step, and its
-    number of targets. The generator is for dropout."""
-    parameters: list[Tensor] = list(model.parameters())
-    for batch in batches:
-        loss = model.loss(batch.inputs, batch.marks, batch.targets, generator)
-        gradients = torch.autograd.grad(loss, parameters)
-        with torch.no_grad():
-            scale = work.learning_rate * _clip_scale(gradients, work.clip_norm)
-            torch._foreach_add_(parameters, gradients, alpha=-scale)
-        yield loss.item(), int((batch.targets > 0).sum())
+    """One epoch of steps of SGD from the kernel's weights; gives each batch's mean loss before its
+    step, and its number of targets. The generator is for dropout."""
+    for rows in batch_rows(user, work, rng):
+        batch = pack([(user, rows)], work.max_positions)
+        loss = kernel.step(batch, work.learning_rate, work.clip_norm, generator)
+        yield loss, len(batch.targets)
 
 
-def make_batches(user: Encoded, work: LocalWork, rng: np.random.Generator) -> Iterator[Batch]:
-    """One epoch of a user's messages in batches."""
+def batch_rows(
+    user: Encoded, work: LocalWork, rng: np.random.Generator
+) -> list[npt.NDArray[np.int64]]:
+    """One epoch of a user's messages in batches, by their numbers."""
     lengths = np.minimum(np.diff(user.offsets), work.max_positions)
     order = np.arange(user.messages)
     if work.order == "sorted":
@@ -130,8 +137,12 @@ def make_batches(user: Encoded, work: LocalWork, rng: np.random.Generator) -> It
     cuts = [order[i : i + work.batch] for i in range(0, len(order), work.batch)]
     if work.order == "sorted":
         cuts = [cuts[i] for i in rng.permutation(len(cuts))]
-    for rows in cuts:
-        yield pad(user, rows, work.max_positions)
+    return cuts
+
+
+def make_batches(user: Encoded, work: LocalWork, rng: np.random.Generator) -> Iterator[Batch]:
+    """One epoch of a user's messages in batches, side by side."""
+    return (pad(user, rows, work.max_positions) for rows in batch_rows(user, work, rng))
 
 
 def pad(user: Encoded, rows: npt.NDArray[np.int64], max_positions: int) -> Batch:
@@ -148,43 +159,65 @@ def pad(user: Encoded, rows: npt.NDArray[np.int64], max_positions: int) -> Batch
     return Batch(gather(user.inputs), gather(user.marks), gather(user.targets))
 
 
+def takes_one_step(user: Encoded, work: LocalWork, config: ModelConfig) -> bool:
+    """Is all that the user does one plain step? Then many can be computed as one: the sum of their
+    updates is one gradient at the weights that all received."""
+    plain = work.epochs == 1 and work.clip_norm == 0 and config.dropout == 0
+    return plain and 0 < user.messages <= work.batch
+
+
 def train_group(
     start: FloatArray,
     config: ModelConfig,
     work: LocalWork,
     users: Sequence[tuple[Encoded, int]],
 ) -> tuple[FloatArray, int, float]:
-    """Train several users from the same weights, one after another, and add their updates up.
+    """Train several users from the same weights and add their updates up.
 
     `users` is data and seed. Returns Σ words·delta (float32 (n,), added in float64), Σ words and
-    Σ words·loss. The sum's order is the order given.
+    Σ words·loss. The sum's order is the order given, users of one step before the others.
     """
-    model, received = _scratch(config), torch.from_numpy(start)
+    kernel, received = _scratch(config, work.precision), torch.from_numpy(start)
     total = torch.zeros(len(start), dtype=torch.float64)
+    together = [user for user, _ in users if takes_one_step(user, work, config)]
     words, loss = 0, 0.0
+    if together:
+        summed, words, loss = _one_step_of_all(kernel, received, work, together)
+        total += summed
     for data, seed in users:
-        update = train_user(model, received, data, work, seed)
+        if takes_one_step(data, work, config):
+            continue
+        update = train_user(kernel, received, data, work, seed)
         total.add_(update.delta, alpha=update.words)
         words += update.words
         loss += update.words * update.loss
-    summed: FloatArray = total.to(torch.float32).numpy()
-    return summed, words, loss
+    result: FloatArray = total.to(torch.float32).numpy()
+    return result, words, loss
 
 
-_models: dict[ModelConfig, NextWordModel] = {}
+def _one_step_of_all(
+    kernel: Kernel, start: Tensor, work: LocalWork, users: Sequence[Encoded]
+) -> tuple[Tensor, int, float]:
+    """Σ words·delta (float32 (n,)), Σ words and Σ words·loss of users who take one step each."""
+    kernel.load(start)
+    batch = pack([(user, np.arange(user.messages)) for user in users], work.max_positions)
+    words = np.array([words_trained(user, work) for user in users])
+    owner = np.repeat(np.arange(len(users)), [user.messages for user in users])[batch.rows]
+    share = words / np.bincount(owner, minlength=len(users))  # of the mean over a user's targets
+    scale = torch.from_numpy(share[owner].astype(np.float32))
+    losses, total = torch.empty(len(owner)), torch.zeros_like(start)
+    views = named_views(total, kernel.config)
+    for piece in kernel.backward(batch, scale, losses):
+        piece.add_to(views, kernel.config.first_output, -work.learning_rate)
+    return total, int(words.sum()), float((losses * scale).sum())
 
 
-def _scratch(config: ModelConfig) -> NextWordModel:
-    """A model of this shape to work in; making one costs more than a small user's training."""
-    if config not in _models:
-        _models.clear()
-        _models[config] = NextWordModel(config)
-    return _models[config]
+_kernels: dict[tuple[ModelConfig, str], Kernel] = {}
 
 
-def _clip_scale(gradients: Sequence[Tensor], bound: float) -> float:
-    """The factor that brings the gradients' joint L2 norm down to the bound."""
-    if bound == 0:
-        return 1.0
-    norm = float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(gradients)))))
-    return min(1.0, bound / (norm + 1e-12))
+def _scratch(config: ModelConfig, precision: str) -> Kernel:
+    """A kernel for this shape to work in; making one costs more than a small user's training."""
+    if (config, precision) not in _kernels:
+        _kernels.clear()
+        _kernels[config, precision] = Kernel(config, precision)
+    return _kernels[config, precision]

@@ -19,9 +19,9 @@ from nwp.evaluation.baselines import (
 from nwp.evaluation.counts import COLUMNS, Counts, Scored, count
 from nwp.evaluation.ngrams import KneserNey, Unigram
 from nwp.evaluation.scoring import count_users
+from nwp.federated.kernel import Kernel
 from nwp.federated.local import LocalWork, train_user
 from nwp.model.config import ModelConfig
-from nwp.model.lstm import NextWordModel
 from nwp.text.vocabulary import END, FIRST_OUTPUT, FIRST_WORD, UNKNOWN, Encoded
 
 SIZE = FIRST_WORD + 9
@@ -64,11 +64,11 @@ def columns(counts: Counts) -> list[float]:
 
 def candidates(parts: Parts, base: LocalWork, passes: int, seed: int) -> list[np.ndarray]:
     """The start, and what k passes at each rate give: each trained anew from the start."""
-    model, found = NextWordModel(CONFIG), [START]
+    kernel, found = Kernel(CONFIG), [START]
     for factor in RATES:
         for k in range(1, passes + 1):
             work = dataclasses.replace(base, epochs=k, learning_rate=base.learning_rate * factor)
-            update = train_user(model, torch.from_numpy(START), parts.train, work, seed)
+            update = train_user(kernel, torch.from_numpy(START), parts.train, work, seed)
             found.append(START + update.delta.numpy())
     return found
 

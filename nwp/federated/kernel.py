@@ -1,0 +1,375 @@
+"""One step of local training by hand: the few matrix products that the gradient is.
+
+The same mathematics as autograd over `nwp.model.lstm` (a test holds it to that), without its waste:
+
+- Only real words are computed. A batch is packed by position: first the first word of each message,
+  the longest message first, then the second words, and so on (`Packed`). Each step of the LSTM is
+  one product over the messages that are still going on.
+- The gradient of a matrix is one product of what came in and what flows back, and is added to the
+  weights (or to a sum over users) as it is formed: gradients are not kept, copied or zeroed.
+- The vocabulary's probabilities, their gradient and the loss come from one pass over the scores.
+
+In bf16, products read bfloat16 and add up in float32 inside (as the CPU's instructions do); weights,
+cell states, gates and sums stay float32.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from nwp.errors import BadSettings
+from nwp.model.config import ModelConfig
+from nwp.text.vocabulary import Encoded
+
+PRECISIONS = ("fp32", "bf16")
+_BLOCK = 1024  # words whose scores over the vocabulary are in memory at once
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Messages by position: `inputs`, `marks`, `targets` are int64 (N,) over N real words.
+
+    `sizes[t]` messages have a position t; message order is longest first and the same at each
+    position. `rows[i]` is the message (in the order given) of word i, `shape` their number and the
+    longest one's length.
+    """
+
+    inputs: Tensor
+    marks: Tensor
+    targets: Tensor
+    sizes: tuple[int, ...]
+    rows: npt.NDArray[np.int64]
+    shape: tuple[int, int]
+
+    @property
+    def places(self) -> npt.NDArray[np.int64]:
+        """Where each word would stand in messages side by side, flattened: row times length + position."""
+        positions = np.repeat(np.arange(len(self.sizes)), self.sizes)
+        return self.rows * self.shape[1] + positions
+
+
+def pack(users: Sequence[tuple[Encoded, npt.NDArray[np.int64]]], max_positions: int) -> Packed:
+    """Pack the messages (by number) of one user or several, cut to `max_positions`."""
+    starts = np.concatenate([user.offsets[rows] for user, rows in users])
+    ends = np.concatenate([user.offsets[rows + 1] for user, rows in users])
+    lengths = np.minimum(ends - starts, max_positions)
+    if len(users) > 1:
+        bounds = np.cumsum([0, *(len(user.targets) for user, _ in users)])
+        starts = starts + np.repeat(bounds[:-1], [len(rows) for _, rows in users])
+    order = np.argsort(-lengths, kind="stable")
+    position = np.arange(lengths.max())
+    real = lengths[order] > position[:, None]
+    where = (starts[order] + position[:, None])[real]
+
+    def gather(name: str) -> Tensor:
+        arrays = [getattr(user, name) for user, _ in users]
+        values = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+        return torch.from_numpy(values[where].astype(np.int64))
+
+    return Packed(
+        inputs=gather("inputs"),
+        marks=gather("marks"),
+        targets=gather("targets"),
+        sizes=tuple(real.sum(axis=1).tolist()),
+        rows=np.broadcast_to(order, real.shape)[real],
+        shape=(len(order), int(lengths.max())),
+    )
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Part of a gradient, of the weights `name`: leftᵀ right; or, without `right`, the sum of left's
+    rows; or, with `ids`, left's rows each at its id."""
+
+    name: str
+    left: Tensor
+    right: Tensor | None = None
+    ids: Tensor | None = None
+
+    def add_to(self, target: Mapping[str, Tensor], first_output: int, alpha: float) -> None:
+        """Add alpha times this to the weights, or a gradient's sum, of that name."""
+        into = target[self.name]
+        if self.ids is not None:
+            into.index_add_(0, self.ids, self.left, alpha=alpha)
+        elif self.right is None:
+            into.add_(self.left.sum(0, dtype=torch.float32), alpha=alpha)
+        else:
+            into = into[first_output:] if self.name == "embed.weight" else into
+            if self.left.dtype == torch.float32:
+                into.addmm_(self.left.t(), self.right, alpha=alpha)
+            else:
+                into.add_(torch.mm(self.left.t(), self.right), alpha=alpha)
+
+
+class Kernel:
+    """The model's weights, `flat` (float32 (n,)), and steps from them. Used by one thread."""
+
+    def __init__(self, config: ModelConfig, precision: str = "fp32") -> None:
+        if precision not in PRECISIONS:
+            raise BadSettings(f"no precision {precision!r}", f"It is one of {PRECISIONS}.")
+        self.config = config
+        self._type = torch.float32 if precision == "fp32" else torch.bfloat16
+        self.flat = torch.zeros(config.parameters)
+        self.weights = named_views(self.flat, config)
+        self._gradient: Tensor | None = None
+        self._read = self.weights  # what products read: the weights, or their copies in bfloat16
+        if precision == "bf16":
+            names = [n for n, w in self.weights.items() if w.dim() == 2 and n != "mark.weight"]
+            self._read = {n: torch.empty_like(self.weights[n], dtype=self._type) for n in names}
+
+    def load(self, flat: Tensor) -> None:
+        """Take over weights, float32 (n,)."""
+        self.flat.copy_(flat)
+        self._changed()
+
+    def _changed(self) -> None:
+        if self._read is not self.weights:
+            for name, copy in self._read.items():
+                copy.copy_(self.weights[name])
+
+    def step(
+        self,
+        batch: Packed,
+        learning_rate: float,
+        clip_norm: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> float:
+        """One step of SGD on the batch's mean loss; gives that loss, in nats, before the step.
+
+        A gradient longer than `clip_norm` (L2; 0: never) is scaled to it. With a generator, dropout
+        is applied and draws from it.
+        """
+        count = len(batch.targets)
+        losses = torch.empty(count)
+        pieces = list(self.backward(batch, 1 / count, losses, generator))
+        first = self.config.first_output
+        if clip_norm == 0:
+            for piece in pieces:
+                piece.add_to(self.weights, first, -learning_rate)
+        else:
+            if self._gradient is None:
+                self._gradient = torch.empty_like(self.flat)
+            gradient = self._gradient.zero_()
+            views = named_views(gradient, self.config)
+            for piece in pieces:
+                piece.add_to(views, first, 1.0)
+            norm = float(torch.linalg.vector_norm(gradient))
+            scale = min(1.0, clip_norm / (norm + 1e-12))
+            self.flat.add_(gradient, alpha=-learning_rate * scale)
+        self._changed()
+        return float(losses.mean())
+
+    def backward(
+        self,
+        batch: Packed,
+        scale: float | Tensor,
+        losses: Tensor,
+        generator: torch.Generator | None = None,
+    ) -> Iterator[Piece]:
+        """The gradient of the sum over words of scale times loss, piece by piece.
+
+        `scale` is one number or one a word, float32 (N,); each word's loss is written to `losses`,
+        float32 (N,). A piece may be added to the weights only when all have come: the later ones
+        need the weights.
+        """
+        config, read = self.config, self._read
+        masks = _masks(batch, config, generator)
+        x = self.weights["embed.weight"].index_select(0, batch.inputs)
+        if config.marks:
+            x += self.weights["mark.weight"].index_select(0, batch.marks)
+        if masks:
+            x *= masks[0]
+        x = x.to(self._type)
+        passed = []
+        for layer in range(config.layers):
+            passed.append(self._forward(layer, x, batch.sizes))
+            x = passed[-1].states
+        projected = torch.mm(x, read["proj.weight"].t())
+        projected += self.weights["proj.bias"].to(self._type)
+        if masks:
+            projected = (projected * masks[1]).to(self._type)
+        flow = torch.empty_like(projected)
+        yield from self._vocabulary(batch, scale, projected, flow, losses)
+        if masks:
+            flow = (flow * masks[1]).to(self._type)
+        yield Piece("proj.bias", flow)
+        yield Piece("proj.weight", flow, x)
+        flow = torch.mm(flow, read["proj.weight"])
+        for layer in reversed(range(config.layers)):
+            gates = self._back(layer, flow, passed[layer], batch.sizes)
+            yield from _lstm_pieces(layer, gates, passed[layer], batch.sizes)
+            flow = torch.mm(gates, read[f"lstm.weight_ih_l{layer}"])
+        flow = flow.float()
+        if masks:
+            flow *= masks[0]
+        yield Piece("embed.weight", flow, ids=batch.inputs)
+        if config.marks:
+            yield Piece("mark.weight", flow, ids=batch.marks)
+
+    def _vocabulary(
+        self, batch: Packed, scale: float | Tensor, projected: Tensor, flow: Tensor, losses: Tensor
+    ) -> Iterator[Piece]:
+        """Scores, their softmax, loss and gradient; what flows back to `projected` goes to `flow`."""
+        name = "embed.weight" if self.config.tied else "out.weight"
+        weight = self._read[name]
+        if self.config.tied:
+            weight = weight[self.config.first_output :]
+        bias = self.weights["out.bias"].to(self._type)
+        targets = batch.targets - self.config.first_output
+        outputs = self.config.outputs
+        scales = (
+            torch.full((len(targets), 1), scale) if isinstance(scale, float) else scale[:, None]
+        )
+        scales = scales.to(self._type)
+        # A word's scale is put on its projection's side of each product, which is the smaller one.
+        scaled = projected * scales
+        for start in range(0, len(targets), _BLOCK):
+            part = slice(start, start + _BLOCK)
+            scores = torch.addmm(bias, projected[part], weight.t())
+            chances = torch.softmax(scores, 1)
+            right = torch.arange(len(chances)) * outputs + targets[part]
+            each = chances.view(-1)
+            losses[part] = -each[right].float().clamp_min(1e-38).log()
+            each.index_add_(0, right, torch.ones(len(right), dtype=self._type), alpha=-1)
+            torch.mm(chances, weight, out=flow[part])
+            yield Piece(name, chances, scaled[part])
+            yield Piece("out.bias", torch.mm(scales[part].t(), chances).float())
+        flow *= scales
+
+    def _forward(self, layer: int, x: Tensor, sizes: Sequence[int]) -> _Passed:
+        """One layer over all positions; x is (N, width), what it keeps is by word too."""
+        hidden, rounded = self.config.hidden, self._type != torch.float32
+        weight = self._read[f"lstm.weight_hh_l{layer}"].t()
+        bias = self.weights[f"lstm.bias_ih_l{layer}"] + self.weights[f"lstm.bias_hh_l{layer}"]
+        gates = torch.mm(x, self._read[f"lstm.weight_ih_l{layer}"].t()).float()
+        gates += bias
+        cells, squashed = torch.empty(2, len(x), hidden)
+        states = torch.empty(len(x), hidden, dtype=self._type)
+        before = None
+        for now in _positions(sizes):
+            gate, cell, size = gates[now], cells[now], now.stop - now.start
+            if before is not None:
+                back = states[before][:size]
+                if rounded:
+                    gate += torch.mm(back, weight)
+                else:
+                    gate.addmm_(back, weight)
+            read, forget, new, show = gate.chunk(4, 1)
+            gate[:, : 2 * hidden].sigmoid_()
+            new.tanh_()
+            show.sigmoid_()
+            torch.mul(read, new, out=cell)
+            if before is not None:
+                cell.addcmul_(forget, cells[before][:size])
+            torch.tanh(cell, out=squashed[now])
+            if rounded:
+                states[now] = show * squashed[now]
+            else:
+                torch.mul(show, squashed[now], out=states[now])
+            before = now
+        return _Passed(x, gates, cells, squashed, states)
+
+    def _back(self, layer: int, flow: Tensor, passed: _Passed, sizes: Sequence[int]) -> Tensor:
+        """The gradient at the gates' sums, (N, 4 hidden), of one at the states (N, hidden)."""
+        rounded = self._type != torch.float32
+        weight = self._read[f"lstm.weight_hh_l{layer}"]
+        flow = flow.float()
+        read, forget, new, show = passed.gates.chunk(4, 1)
+        # All that does not wait for the next position is done for all positions at once.
+        to_cell = show * (1 - passed.squashed * passed.squashed)
+        to_gates = torch.empty_like(passed.gates)
+        by_read, by_forget, by_new, by_show = to_gates.chunk(4, 1)
+        torch.mul(new * read, 1 - read, out=by_read)
+        torch.mul(_before(passed.cells, sizes) * forget, 1 - forget, out=by_forget)
+        torch.mul(read, 1 - new * new, out=by_new)
+        torch.mul(passed.squashed * show, 1 - show, out=by_show)
+        found = to_gates if not rounded else torch.empty_like(to_gates, dtype=self._type)
+        after: slice | None = None
+        cell_after = flow
+        for now in reversed(list(_positions(sizes))):
+            state = flow[now]
+            if after is not None:
+                size = after.stop - after.start
+                if rounded:
+                    state[:size] += torch.mm(found[after], weight)
+                else:
+                    state[:size].addmm_(found[after], weight)
+            cell = state * to_cell[now]
+            if after is not None:
+                cell[:size].addcmul_(cell_after, forget[after])
+            gate = to_gates[now].view(len(state), 4, -1)
+            gate[:, :3] *= cell.unsqueeze(1)
+            gate[:, 3] *= state
+            if rounded:
+                found[now] = to_gates[now]
+            after, cell_after = now, cell
+        return found
+
+
+@dataclass(frozen=True)
+class _Passed:
+    """What a layer computed on its way forward, by word."""
+
+    inputs: Tensor
+    gates: Tensor
+    cells: Tensor
+    squashed: Tensor
+    states: Tensor
+
+
+def named_views(flat: Tensor, config: ModelConfig) -> dict[str, Tensor]:
+    """The weights by name as views of one vector."""
+    shapes = config.shapes()
+    parts = torch.split(flat, [math.prod(shape) for shape in shapes.values()])
+    return {n: part.view(s) for (n, s), part in zip(shapes.items(), parts, strict=True)}
+
+
+def _positions(sizes: Sequence[int]) -> Iterator[slice]:
+    start = 0
+    for size in sizes:
+        yield slice(start, start + size)
+        start += size
+
+
+def _before(values: Tensor, sizes: Sequence[int]) -> Tensor:
+    """For each word the row of the word before it in its message; zeros for first words."""
+    shifted = torch.zeros_like(values)
+    for before, now in zip(_positions(sizes), list(_positions(sizes))[1:], strict=False):
+        shifted[now] = values[before][: now.stop - now.start]
+    return shifted
+
+
+def _lstm_pieces(
+    layer: int, gates: Tensor, passed: _Passed, sizes: Sequence[int]
+) -> Iterator[Piece]:
+    yield Piece(f"lstm.bias_ih_l{layer}", gates)
+    yield Piece(f"lstm.bias_hh_l{layer}", gates)
+    yield Piece(f"lstm.weight_ih_l{layer}", gates, passed.inputs)
+    if len(sizes) > 1:
+        later = sizes[0]
+        before = _before(passed.states, sizes)[later:]
+        yield Piece(f"lstm.weight_hh_l{layer}", gates[later:], before)
+
+
+def _masks(
+    batch: Packed, config: ModelConfig, generator: torch.Generator | None
+) -> tuple[Tensor, Tensor] | None:
+    """Dropout's factors for embeddings and projections, (N, width): drawn as for messages side by
+    side, in the order given, so that they do not depend on the packing."""
+    if generator is None or config.dropout == 0:
+        return None
+    places = torch.from_numpy(batch.places)
+    kept = 1 / (1 - config.dropout)
+
+    def draw(width: int) -> Tensor:
+        drawn = torch.rand((*batch.shape, width), generator=generator).view(-1, width)
+        return (drawn[places] >= config.dropout) * kept
+
+    return draw(config.embedding), draw(config.projection)
