@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from nwp.cli.importing import parse_columns
 from nwp.cli.main import app
+from nwp.cli.reading import parse_columns
 from nwp.corpus.door.masking import KINDS, mask, read_kinds
 from nwp.corpus.json_stream import MAX_DEPTH, MAX_STRING
 from nwp.corpus.lines import MAX_LINE

@@ -9,7 +9,8 @@ import typer
 
 from nwp.cli import fetch, show, splits
 from nwp.cli.output import out, print_json
-from nwp.cli.train import Json, SkipBad
+from nwp.cli.reading import Columns, Dates, Form, Me, SkipBad, read_options
+from nwp.cli.train import Json
 
 app = typer.Typer(help="Corpora: reading, knowing, splitting them.", no_args_is_help=True)
 app.command("list")(fetch.list_corpora)
@@ -20,7 +21,7 @@ app.command("sample")(show.sample)
 app.command("split")(splits.split)
 app.command("verify")(splits.verify)
 
-_READING, _PEOPLE = "Reading", "People and privacy"
+_PEOPLE = "People and privacy"
 
 
 @app.command("import")
@@ -41,40 +42,10 @@ def import_corpus(
         bool, typer.Option("--append", help="Add to the file; a message it has is not added twice.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
-    form: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            metavar="NAME",
-            envvar="NWP_CORPUS_IMPORT_FORMAT",
-            rich_help_panel=_READING,
-            help="The source's form, where it is not found out:  --format whatsapp",
-        ),
-    ] = "",
-    columns: Annotated[
-        str,
-        typer.Option(
-            metavar="PAIRS",
-            rich_help_panel=_READING,
-            help="A table's columns, by name or number:  --columns user=author,text=body,time=3",
-        ),
-    ] = "",
-    dates: Annotated[
-        str,
-        typer.Option(
-            metavar="dmy|mdy|ymd",
-            rich_help_panel=_READING,
-            help="The order of a date's parts, where it is not found out:  --dates dmy",
-        ),
-    ] = "",
-    me: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            rich_help_panel=_READING,
-            help="Your name, where the export has only your side unnamed:  --me Ann",
-        ),
-    ] = "me",
+    form: Form = "",
+    columns: Columns = "",
+    dates: Dates = "",
+    me: Me = "me",
     skip_bad_lines: SkipBad = False,
     only_me: Annotated[
         str,
@@ -118,12 +89,11 @@ def import_corpus(
 
     Example:  nwp corpus import "WhatsApp Chat.zip" --only-me Ann --mask all --out mine.jsonl.gz
     """
-    from nwp.cli.importing import default_out, parse_columns, parse_dates, reading, tell
+    from nwp.cli.importing import default_out, reading, tell
     from nwp.corpus.door.masking import read_kinds
-    from nwp.corpus.readers.base import ReadOptions
     from nwp.tasks.importing import import_messages
 
-    options = ReadOptions(parse_columns(columns), parse_dates(dates), me)
+    options = read_options(columns, dates, me)
     kinds = read_kinds(mask) if mask else ()
     target = out_file or default_out(source)
     with reading() as progress:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nwp.cli.output import figure, out, percent, print_json, tell_of
-from nwp.cli.train import Corpus, Json, Processes, SkipBad, Workers
+from nwp.cli.reading import Columns, Dates, Form, Me, SkipBad, read_options
+from nwp.cli.train import Corpus, Json, Processes, Workers
 
 if TYPE_CHECKING:
     from nwp.tasks.evaluate import Evaluation
@@ -45,6 +46,10 @@ def evaluate(
     ] = None,
     workers: Workers = 0,
     processes: Processes = 0,
+    form: Form = "",
+    columns: Columns = "",
+    dates: Dates = "",
+    me: Me = "me",
     skip_bad_lines: SkipBad = False,
     as_json: Json = False,
 ) -> None:
@@ -59,7 +64,12 @@ def evaluate(
     from nwp.model.bundle import default_bundle
     from nwp.tasks.evaluate import evaluate_bundle
 
-    found = load_corpus(corpus, skip_bad_lines=skip_bad_lines)
+    found = load_corpus(
+        corpus,
+        skip_bad_lines=skip_bad_lines,
+        form=form,
+        options=read_options(columns, dates, me),
+    )
     tell_of(found)
     if users is not None:
         names = named_users(found, users)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,44 +11,14 @@ from typing import Any
 from nwp.cli.output import err, out
 from nwp.errors import BadSettings
 
-_FIELDS = ("user", "text", "time")
-_COLUMNS = "Write it like  --columns user=author,text=body,time=3  (a name, or a number from 1)."
-_DATES = ("dmy", "mdy", "ymd")
-_SUFFIXES = re.compile(
-    r"(?:\.(?:gz|bz2|xz|zip|tar|tgz|jsonl?|ndjson|txt|log|csv|tsv|xml|html?|mbox|eml|parquet|arrow|db))+\Z",
-    re.IGNORECASE,
-)
 _QUIET = 2.0  # seconds
-
-
-def parse_columns(given: str) -> dict[str, str]:
-    """ "user=author,text=body" as a dict. BadSettings for what is no such list."""
-    found: dict[str, str] = {}
-    for pair in filter(str.strip, given.split(",")):
-        field, equals, column = (part.strip() for part in pair.partition("="))
-        if not equals or not column:
-            raise BadSettings(f"{pair.strip()!r} names no column", _COLUMNS)
-        if field not in _FIELDS:
-            raise BadSettings(f"a message has no {field!r}, only {', '.join(_FIELDS)}", _COLUMNS)
-        if field in found:
-            raise BadSettings(f"two columns for {field!r}", _COLUMNS)
-        found[field] = column
-    return found
-
-
-def parse_dates(given: str) -> str:
-    """The order of a date's parts, or "". BadSettings for another."""
-    order = given.strip().lower()
-    if order and order not in _DATES:
-        raise BadSettings(f"no order of dates {given!r}", f"Orders: {', '.join(_DATES)}.")
-    return order
 
 
 def default_out(source: str) -> Path:
     """A file in this folder, named as the source. BadSettings when that is the source itself."""
-    path = Path(source.removeprefix("nltk:")).expanduser()
-    name = path.name if path.name not in ("", "..") else path.resolve().name
-    target = Path(f"{_SUFFIXES.sub('', name) or 'corpus'}.jsonl.gz")
+    from nwp.corpus.load import plain_name
+
+    path, target = Path(source).expanduser(), Path(f"{plain_name(source)}.jsonl.gz")
     if path.exists() and target.exists() and target.samefile(path):
         raise BadSettings(
             f"{source} is what would be written", "Name another file with --out FILE.jsonl.gz."

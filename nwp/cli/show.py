@@ -10,44 +10,9 @@ import typer
 from nwp.cli.evaluate import Model
 from nwp.cli.output import out, print_json
 from nwp.cli.profile import counted, plain, print_profile
-from nwp.cli.train import Corpus, Json, SkipBad
+from nwp.cli.reading import Columns, Dates, Form, Me, SkipBad, read_options
+from nwp.cli.train import Corpus, Json
 from nwp.errors import BadSettings
-
-_READING = "Reading"
-
-Form = Annotated[
-    str,
-    typer.Option(
-        "--format",
-        metavar="NAME",
-        rich_help_panel=_READING,
-        help="The corpus's form, where it is not found out.",
-    ),
-]
-Columns = Annotated[
-    str,
-    typer.Option(
-        metavar="PAIRS",
-        rich_help_panel=_READING,
-        help="A table's columns:  --columns user=author,text=body,time=3",
-    ),
-]
-Dates = Annotated[
-    str,
-    typer.Option(
-        metavar="dmy|mdy|ymd",
-        rich_help_panel=_READING,
-        help="The order of a date's parts, where it is not found out.",
-    ),
-]
-Me = Annotated[
-    str,
-    typer.Option(
-        metavar="NAME",
-        rich_help_panel=_READING,
-        help="Your name, where the export has only your side unnamed.",
-    ),
-]
 
 
 def show(
@@ -68,8 +33,6 @@ def show(
 
     Example:  nwp corpus show sample --user nadia
     """
-    from nwp.cli.importing import parse_columns, parse_dates
-    from nwp.corpus.readers.base import ReadOptions
     from nwp.tasks.showing import show_corpus
 
     found = show_corpus(
@@ -79,7 +42,7 @@ def show(
         vocabulary=vocabulary,
         skip_bad_lines=skip_bad_lines,
         form=form,
-        options=ReadOptions(parse_columns(columns), parse_dates(dates), me),
+        options=read_options(columns, dates, me),
     )
     if as_json:
         print_json(found)
@@ -122,11 +85,9 @@ def sample(
 
     With --out users keep all their messages, or with -n so many at most, drawn at random.
     """
-    from nwp.cli.importing import parse_columns, parse_dates
-    from nwp.corpus.readers.base import ReadOptions
     from nwp.tasks.showing import sample_messages, write_sample
 
-    options = ReadOptions(parse_columns(columns), parse_dates(dates), me)
+    options = read_options(columns, dates, me)
     if out_file is not None:
         written = write_sample(
             corpus,

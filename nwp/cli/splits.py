@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from nwp.cli.output import figure, out, print_json
-from nwp.cli.train import Corpus, Json, SkipBad
+from nwp.cli.output import out, print_json
+from nwp.cli.reading import Columns, Dates, Form, Me, SkipBad, read_options
+from nwp.cli.train import Corpus, Json
 
 _WHO, _HOW = "Which messages", "New users"
 
@@ -75,6 +76,10 @@ def split(
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a split of that name.")] = False,
+    form: Form = "",
+    columns: Columns = "",
+    dates: Dates = "",
+    me: Me = "me",
     skip_bad_lines: SkipBad = False,
     as_json: Json = False,
 ) -> None:
@@ -90,8 +95,10 @@ def split(
     from nwp.tasks.splitting import merges_of, repeat_split, split_corpus
 
     place = to or home()
+    how: dict[str, Any] = {"force": force, "skip_bad_lines": skip_bad_lines, "form": form}
+    options = read_options(columns, dates, me)
     if repeat is not None:
-        made = repeat_split(repeat, corpus, place, name, force=force, skip_bad_lines=skip_bad_lines)
+        made = repeat_split(repeat, corpus, place, name, options=options, **how)
     else:
         recipe = Recipe(
             by=by,
@@ -106,7 +113,7 @@ def split(
             cap_messages=cap,
             merge=merges_of(merge),
         )
-        made = split_corpus(corpus, name, place, recipe, force=force, skip_bad_lines=skip_bad_lines)
+        made = split_corpus(corpus, name, place, recipe, options=options, **how)
     if as_json:
         print_json(made)
         return
@@ -148,4 +155,4 @@ def verify(
 def _figures(made: dict[str, Any]) -> None:
     """How unlike the users are, where it was reckoned."""
     if (divergence := made.get("divergence")) is not None:
-        out().print(f"mean Jensen-Shannon divergence from the whole: {figure(divergence)} nats")
+        out().print(f"mean Jensen-Shannon divergence from the whole: {divergence:.3f} nats")

@@ -10,15 +10,13 @@ from typing import Annotated
 import typer
 
 from nwp.cli.output import err, figure, megabytes, out, percent, print_json, tell_of
+from nwp.cli.reading import Columns, Dates, Form, Me, SkipBad, read_options
 from nwp.errors import Interrupted
 
 Corpus = Annotated[
     str, typer.Argument(help="An export, a file or a folder of messages, or a known name.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-SkipBad = Annotated[
-    bool, typer.Option("--skip-bad-lines", help="Leave out lines that can't be read; count them.")
-]
 Processes = Annotated[
     int, typer.Option(min=0, help="Processes to compute in; 0: one a core. Changes no result.")
 ]
@@ -130,6 +128,10 @@ def train(
     ] = 0.9,
     beta2: Annotated[float, typer.Option(rich_help_panel=_SERVER)] = 0.99,
     epsilon: Annotated[float, typer.Option(rich_help_panel=_SERVER)] = 1e-3,
+    form: Form = "",
+    columns: Columns = "",
+    dates: Dates = "",
+    me: Me = "me",
     skip_bad_lines: SkipBad = False,
     as_json: Json = False,
 ) -> None:
@@ -173,7 +175,12 @@ def train(
         processes=processes,
     )
     out_folder = out_folder or Path(f"{plain_name(corpus)}-model")
-    found = load_corpus(corpus, skip_bad_lines=skip_bad_lines)
+    found = load_corpus(
+        corpus,
+        skip_bad_lines=skip_bad_lines,
+        form=form,
+        options=read_options(columns, dates, me),
+    )
     tell_of(found)
     try:
         with watching() as progress:
@@ -204,7 +211,8 @@ def train(
         f"top-3 {percent(valid['top3'])} (best: round {result['best_round']})\n"
         f"moved: {megabytes(result['bytes_down'])} of weights down, "
         f"{megabytes(result['bytes_up'])} of updates and counts up, no message\n"
-        f"next:  nwp evaluate {corpus} --model {out_folder}    nwp prompt --model {out_folder}"
+        f"next:  {shlex.join(['nwp', 'evaluate', corpus, '--model', str(out_folder)])}    "
+        f"{shlex.join(['nwp', 'prompt', '--model', str(out_folder)])}"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,8 +17,10 @@ from nwp.corpus.store import gather
 from nwp.corpus.types import Corpus, Message, Tally
 from nwp.errors import BadCorpus
 
-_SUFFIXES = (".gz", ".bz2", ".xz", ".zip", ".tar", ".tgz", ".jsonl", ".ndjson", ".json", ".txt",
-             ".log", ".csv", ".tsv", ".xml", ".mbox", ".parquet")  # fmt: skip
+_SUFFIXES = re.compile(
+    r"(?:\.(?:gz|bz2|xz|zip|tar|tgz|jsonl?|ndjson|txt|log|csv|tsv|xml|html?|mbox|eml|parquet|arrow|db))+\Z",
+    re.IGNORECASE,
+)
 
 
 def load_corpus(
@@ -69,10 +72,9 @@ def read_messages(
 
 def plain_name(source: str) -> str:
     """What to call something that is made of a source: its name without folders and suffixes."""
-    name = Path(source.removeprefix(NLTK)).name
-    while (stem := Path(name)).suffix.lower() in _SUFFIXES:
-        name = stem.stem
-    return name or "corpus"
+    path = Path(source.removeprefix(NLTK)).expanduser()
+    name = path.name if path.name not in ("", "..") else path.resolve().name
+    return _SUFFIXES.sub("", name) or "corpus"
 
 
 def _unknown(source: str, known: Mapping[str, Known]) -> BadCorpus:

@@ -50,7 +50,7 @@ def test_without_json_the_result_is_in_words_and_names_what_comes_next(
 
     assert done.code == 0
     assert done.out.startswith("[b]m: 4 rounds over 6 users in ")  # brackets are no markup
-    assert f"nwp evaluate {corpus} --model [b]m" in done.out
+    assert f"nwp evaluate {corpus} --model '[b]m'" in done.out
 
 
 def test_the_state_file_names_each_round_when_it_is_durable(

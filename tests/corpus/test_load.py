@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reading import read_as
 
-from nwp.corpus.load import known_corpora, load_corpus
+from nwp.corpus.load import known_corpora, load_corpus, plain_name
 from nwp.corpus.store import gather
 from nwp.corpus.types import Message, Tally
-from nwp.errors import BadCorpus
+from nwp.errors import BadCorpus, BadSettings
 
 ZONES = st.integers(-1_439, 1_439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 
@@ -207,3 +207,51 @@ def test_the_home_folder_can_be_written_short(
     monkeypatch.setenv("HOME", str(tmp_path))
     write(tmp_path / "a.jsonl", [row("ann", "mine")])
     assert load_corpus("~/a.jsonl").messages == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("a/chat.txt", "chat"),
+        ("chat.jsonl.gz", "chat"),
+        ("/x/My Export.ZIP", "My Export"),
+        ("export.tar.bz2", "export"),
+        ("folder/", "folder"),
+        ("nltk:brown", "brown"),
+        ("sample", "sample"),
+        ("v1.2.notes", "v1.2.notes"),
+        (".txt", "corpus"),
+        ("/", "corpus"),
+    ],
+)
+def test_what_is_made_of_a_source_is_called_after_it(source: str, name: str) -> None:
+    assert plain_name(source) == name
+
+
+@pytest.mark.parametrize("form", ["folder", "jsonl", "whatsapp"])
+def test_the_form_can_be_given(tmp_path: Path, form: str) -> None:
+    source = write(tmp_path / "a.txt", [row("ann", "one")])
+    assert read_as(Path(source))[0] == "jsonl"
+    assert read_as(Path(source), form=form)[0] == form
+    if form == "folder":
+        assert load_corpus(source, form=form).users["a"] == ('{"user": "ann", "text": "one"}',)
+    with pytest.raises(BadSettings, match="no format 'doc'"):
+        load_corpus(source, form="doc")
+
+
+def test_an_error_while_a_file_of_many_is_read_names_that_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ann", "ben"):
+        (tmp_path / f"{name}.txt").write_text("hello\n")
+    opened = Path.open
+
+    def refuse(self: Path, *arguments: Any, **named: Any) -> Any:
+        if self.name == "ben.txt":
+            raise PermissionError(13, "Permission denied", str(self))
+        return opened(self, *arguments, **named)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(BadCorpus, match=r"cannot read .*ben\.txt: Permission denied") as caught:
+        load_corpus(str(tmp_path))
+    assert "permissions" in caught.value.hint

@@ -13,7 +13,7 @@ from dataclasses import replace
 from itertools import islice
 
 from nwp.corpus.json_stream import json_items, json_whole
-from nwp.corpus.lines import read_lines
+from nwp.corpus.lines import MAX_LINE, read_lines
 from nwp.corpus.readers.base import Reader, ReadOptions, by_file, unique_names
 from nwp.corpus.readers.fields import (
     Found,
@@ -149,6 +149,7 @@ def _own_table(entry: Entry, me: str, tally: Tally) -> Iterator[Message]:
     """A channel of a data package as a table."""
 
     def read(counted: Tally) -> Iterator[Found]:
+        csv.field_size_limit(MAX_LINE)  # of the whole process: all set the same
         with entry.open() as file:
             rows = csv.reader(f"{line}\n" for line in read_lines(file, counted))
             try:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from nwp.corpus.lines import raw_lines
+from nwp.corpus.lines import MAX_LINE, raw_lines
 from nwp.corpus.readers.base import ReadOptions, by_file
 from nwp.corpus.source import Entry, open_source
 from nwp.corpus.types import Message, Tally
@@ -28,9 +28,13 @@ def read_files(files: list[Entry], tally: Tally, options: ReadOptions) -> Iterat
     for entry in files:
         with entry.open() as file:
             for number, line in enumerate(raw_lines(file, tally), 1):
-                if not line.strip():
+                if line.isspace():
                     continue
                 try:
+                    if not line:  # of which no more was read, and which is counted already
+                        if tally.lenient:
+                            continue
+                        raise ValueError(f"over {MAX_LINE:,} bytes long")
                     yield _message(line)
                 except ValueError as error:
                     if not tally.lenient:

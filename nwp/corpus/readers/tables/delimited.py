@@ -106,8 +106,7 @@ def _bad_row(entry: Entry, reader: Any, why: str, tally: Tally, reason: str = "b
 
 
 def _reader(lines: Iterator[str], form: Form) -> Any:
-    if csv.field_size_limit() < MAX_LINE:
-        csv.field_size_limit(MAX_LINE)
+    csv.field_size_limit(MAX_LINE)
     if not form.quoted:
         return csv.reader(lines, delimiter=form.delimiter, quoting=csv.QUOTE_NONE)
     return csv.reader(lines, delimiter=form.delimiter, strict=True)

@@ -1,0 +1,90 @@
+"""The options that say how a corpus is to be read: the same for every command that reads one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nwp.errors import BadSettings
+
+if TYPE_CHECKING:
+    from nwp.corpus.readers.base import ReadOptions
+
+READING = "Reading"
+
+Form = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        rich_help_panel=READING,
+        help="The corpus's form, where it is not found out:  --format whatsapp",
+    ),
+]
+Columns = Annotated[
+    str,
+    typer.Option(
+        metavar="PAIRS",
+        rich_help_panel=READING,
+        help="A table's columns, by name or number:  --columns user=author,text=body,time=3",
+    ),
+]
+Dates = Annotated[
+    str,
+    typer.Option(
+        metavar="dmy|mdy|ymd",
+        rich_help_panel=READING,
+        help="The order of a date's parts, where it is not found out.",
+    ),
+]
+Me = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        rich_help_panel=READING,
+        help="Your name, where the export has only your side unnamed.",
+    ),
+]
+SkipBad = Annotated[
+    bool,
+    typer.Option(
+        "--skip-bad-lines",
+        rich_help_panel=READING,
+        help="Leave out lines that can't be read; count them.",
+    ),
+]
+
+_FIELDS = ("user", "text", "time")
+_COLUMNS = "Write it like  --columns user=author,text=body,time=3  (a name, or a number from 1)."
+_DATES = ("dmy", "mdy", "ymd")
+
+
+def read_options(columns: str, dates: str, me: str) -> ReadOptions:
+    """What the options say, for a reader. BadSettings for what makes no sense."""
+    from nwp.corpus.readers.base import ReadOptions
+
+    return ReadOptions(parse_columns(columns), parse_dates(dates), me)
+
+
+def parse_columns(given: str) -> dict[str, str]:
+    """ "user=author,text=body" as a dict. BadSettings for what is no such list."""
+    found: dict[str, str] = {}
+    for pair in filter(str.strip, given.split(",")):
+        field, equals, column = (part.strip() for part in pair.partition("="))
+        if not equals or not column:
+            raise BadSettings(f"{pair.strip()!r} names no column", _COLUMNS)
+        if field not in _FIELDS:
+            raise BadSettings(f"a message has no {field!r}, only {', '.join(_FIELDS)}", _COLUMNS)
+        if field in found:
+            raise BadSettings(f"two columns for {field!r}", _COLUMNS)
+        found[field] = column
+    return found
+
+
+def parse_dates(given: str) -> str:
+    """The order of a date's parts, or "". BadSettings for another."""
+    order = given.strip().lower()
+    if order and order not in _DATES:
+        raise BadSettings(f"no order of dates {given!r}", f"Orders: {', '.join(_DATES)}.")
+    return order
