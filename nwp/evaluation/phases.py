@@ -14,6 +14,8 @@ from nwp.federated.parcel import ArraySpec, Parcel, Schema
 from nwp.federated.plan import EvaluatePlan, Plan, SurveyPlan, TrainPlan
 from nwp.federated.protocol import Phase, WorkerSide
 
+_VALIDATED = 4  # users of a training run that are counted as one task
+
 
 def _request(plan: Plan) -> Schema:
     if isinstance(plan, SurveyPlan):
@@ -33,7 +35,8 @@ def _answer(worker: WorkerSide, number: int, request: Parcel) -> Parcel:
     assert not isinstance(plan, SurveyPlan)
     part, rows = ("valid", False) if isinstance(plan, TrainPlan) else (plan.part, plan.rows)
     users = worker.encoded(part)
-    tasks = [(plan.model, group) for group in chunks(users, plan.group)]
+    size = plan.group if isinstance(plan, EvaluatePlan) else _VALIDATED
+    tasks = [(plan.model, group) for group in chunks(users, size)]
     counts = [
         c for found in worker.run(count_users, request.arrays["weights"], tasks) for c in found
     ]

@@ -14,7 +14,7 @@ import numpy as np
 
 from nwp.errors import BadMessage
 from nwp.federated.cohort import draw_cohort
-from nwp.federated.local import seed_for, train_group
+from nwp.federated.local import deal_groups, seed_for, train_group
 from nwp.federated.parcel import ArraySpec, Parcel, Schema
 from nwp.federated.plan import Plan, TrainPlan
 from nwp.federated.protocol import Aggregate, Aggregation, Phase, Step, WorkerSide
@@ -53,7 +53,8 @@ def _answer(worker: WorkerSide, number: int, request: Parcel) -> Parcel:
         raise BadMessage("a request names users that this worker does not have")
     users = [(data[i], seed_for(plan.seed, number, names[i])) for i in sorted(asked)]
     users = [(encoded, seed) for encoded, seed in users if encoded.words]
-    tasks = [(plan.model, plan.local, group) for group in chunks(users, plan.group)]
+    groups = deal_groups(users, plan.local, plan.model, plan.groups)
+    tasks = [(plan.model, plan.local, group) for group in groups]
     total = np.zeros(len(weights), np.float64)
     words, loss = 0, 0.0
     for summed, group_words, group_loss in worker.run(train_group, weights, tasks):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,7 @@ from nwp.model.lstm import FloatArray
 from nwp.text.vocabulary import Encoded
 
 ORDERS = ("sorted", "given")
+_MERGED = 64  # users of one step that are computed as one batch
 
 
 @dataclass(frozen=True)
@@ -166,50 +167,84 @@ def takes_one_step(user: Encoded, work: LocalWork, config: ModelConfig) -> bool:
     return plain and 0 < user.messages <= work.batch
 
 
+def deal_groups(
+    users: Sequence[tuple[Encoded, int]], work: LocalWork, config: ModelConfig, groups: int
+) -> list[list[tuple[Encoded, int]]]:
+    """Users (data and seed) in at most so many groups of like cost, each in the order given.
+
+    Which user is in which group depends on the users alone, so that sums by group are the same
+    wherever and whenever groups are computed. The longest work first, each to the group that has
+    least so far (Graham 1969, "Bounds on multiprocessing timing anomalies").
+    """
+    costs = [
+        words_trained(user, work) * (1 if takes_one_step(user, work, config) else 2)
+        for user, _ in users
+    ]
+    loads, dealt = [0] * groups, [0] * len(users)
+    for i in sorted(range(len(users)), key=lambda i: (-costs[i], i)):
+        least = min(range(groups), key=loads.__getitem__)
+        dealt[i] = least
+        loads[least] += costs[i]
+    order = sorted(range(groups), key=lambda group: (-loads[group], group))
+    found = [
+        [user for user, at in zip(users, dealt, strict=True) if at == group] for group in order
+    ]
+    return [group for group in found if group]
+
+
 def train_group(
     start: FloatArray,
     config: ModelConfig,
     work: LocalWork,
     users: Sequence[tuple[Encoded, int]],
+    weigh: Callable[[Encoded, LocalWork], int] = words_trained,
 ) -> tuple[FloatArray, int, float]:
     """Train several users from the same weights and add their updates up.
 
-    `users` is data and seed. Returns Σ words·delta (float32 (n,), added in float64), Σ words and
-    Σ words·loss. The sum's order is the order given, users of one step before the others.
+    `users` is data and seed; a user's weight is the words trained on, if `weigh` does not say
+    otherwise. Returns Σ weight·delta (float32 (n,), added in float64), Σ weight and Σ weight·loss.
+    The sum's order is the order given, users of one step before the others.
     """
     kernel, received = _scratch(config, work.precision), torch.from_numpy(start)
-    total = torch.zeros(len(start), dtype=torch.float64)
+    alone = [pair for pair in users if not takes_one_step(pair[0], work, config)]
     together = [user for user, _ in users if takes_one_step(user, work, config)]
-    words, loss = 0, 0.0
-    if together:
-        summed, words, loss = _one_step_of_all(kernel, received, work, together)
+    total = torch.zeros(len(start), dtype=torch.float64)
+    weights, loss = 0, 0.0
+    for at in range(0, len(together), _MERGED):
+        some = together[at : at + _MERGED]
+        summed, losses = _one_step_of_all(kernel, received, work, some, weigh)
         total += summed
-    for data, seed in users:
-        if takes_one_step(data, work, config):
-            continue
-        update = train_user(kernel, received, data, work, seed)
-        total.add_(update.delta, alpha=update.words)
-        words += update.words
-        loss += update.words * update.loss
+        weights += sum(weigh(user, work) for user in some)
+        loss += losses
+    for user, seed in alone:
+        update = train_user(kernel, received, user, work, seed)
+        weight = work.epochs * weigh(user, work)
+        total.add_(update.delta, alpha=weight)
+        weights += weight
+        loss += weight * update.loss
     result: FloatArray = total.to(torch.float32).numpy()
-    return result, words, loss
+    return result, weights, loss
 
 
 def _one_step_of_all(
-    kernel: Kernel, start: Tensor, work: LocalWork, users: Sequence[Encoded]
-) -> tuple[Tensor, int, float]:
-    """Σ words·delta (float32 (n,)), Σ words and Σ words·loss of users who take one step each."""
+    kernel: Kernel,
+    start: Tensor,
+    work: LocalWork,
+    users: Sequence[Encoded],
+    weigh: Callable[[Encoded, LocalWork], int],
+) -> tuple[Tensor, float]:
+    """Σ weight·delta (float32 (n,)) and Σ weight·loss of users who take one step each."""
     kernel.load(start)
     batch = pack([(user, np.arange(user.messages)) for user in users], work.max_positions)
-    words = np.array([words_trained(user, work) for user in users])
     owner = np.repeat(np.arange(len(users)), [user.messages for user in users])[batch.rows]
-    share = words / np.bincount(owner, minlength=len(users))  # of the mean over a user's targets
+    weights = np.array([weigh(user, work) for user in users])
+    share = weights / np.bincount(owner, minlength=len(users))  # of the mean over a user's targets
     scale = torch.from_numpy(share[owner].astype(np.float32))
     losses, total = torch.empty(len(owner)), torch.zeros_like(start)
     views = named_views(total, kernel.config)
     for piece in kernel.backward(batch, scale, losses):
         piece.add_to(views, kernel.config.first_output, -work.learning_rate)
-    return total, int(words.sum()), float((losses * scale).sum())
+    return total, float((losses * scale).sum())
 
 
 _kernels: dict[tuple[ModelConfig, str], Kernel] = {}

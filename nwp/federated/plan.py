@@ -39,11 +39,11 @@ class SurveyPlan:
 class TrainPlan:
     """Federated training, whole: the model, its vocabulary, the local work, the rounds, the sums.
 
-    `workers` is worker to number of its users; `cohort` users are drawn a round (0: all);
-    `group` users are added up before their sum is; `threads` per process. Validation is every
-    `validate_every` rounds and training stops after `patience` validations without a new best
-    (0: never). A round with answers from fewer than `quorum` of the asked workers, a fraction, is
-    given up.
+    `workers` is worker to number of its users; `cohort` users are drawn a round (0: all); a
+    worker's users are added up in `groups` sums of like cost, then these; `threads` per process.
+    Validation is every `validate_every` rounds and training stops after `patience` validations
+    without a new best (0: never). A round with answers from fewer than `quorum` of the asked
+    workers, a fraction, is given up.
     """
 
     kind: ClassVar[str] = "train"
@@ -61,12 +61,12 @@ class TrainPlan:
     validate_every: int = 1
     patience: int = 0
     quorum: float = 0.5
-    group: int = 4
+    groups: int = 8
     threads: int = 1
 
     def __post_init__(self) -> None:
-        if self.rounds < 1 or self.validate_every < 1 or self.group < 1 or self.threads < 1:
-            raise BadSettings("rounds, validate_every, group and threads must be 1 or more")
+        if self.rounds < 1 or self.validate_every < 1 or self.groups < 1 or self.threads < 1:
+            raise BadSettings("rounds, validate_every, groups and threads must be 1 or more")
         if min(self.cohort, self.patience, self.seed) < 0 or not 0 < self.quorum <= 1:
             raise BadSettings("cohort, patience and seed must be 0 or more, quorum in (0, 1]")
         _check_vocabulary(self.model, self.words, self.surfaces)

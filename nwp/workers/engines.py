@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +25,7 @@ from nwp.errors import NwpError
 from nwp.model.lstm import FloatArray
 
 _TRIES = 3
+_LARGE = 1 << 20  # bytes
 _Call = tuple[Callable[..., Any], str, tuple[Any, ...]]
 
 
@@ -78,7 +81,9 @@ class Processes:
             return
         with self._lock:
             self._version += 1
-            path = Path(self._folder.name, f"{self._version}.f32")
+            folder = Path(self._folder.name, str(self._version))
+        folder.mkdir()
+        path = folder / "shared.f32"
         shared.tofile(path)
         calls = [(function, str(path), task) for task in tasks]
         try:
@@ -86,7 +91,7 @@ class Processes:
             for call, (future, pool) in zip(calls, futures, strict=True):
                 yield self._result(call, future, pool)
         finally:
-            path.unlink()
+            shutil.rmtree(folder)  # also of results that nobody fetched
 
     def _submit(self, call: _Call) -> tuple[Future[Any], ProcessPoolExecutor]:
         """Hand out one task; also tells to which pool, for several threads may see one break."""
@@ -109,7 +114,7 @@ class Processes:
         """A task's result. When one process is killed its pool breaks whole: on to another pool."""
         for left in reversed(range(_TRIES)):
             try:
-                return future.result()
+                return _read_back(future.result())
             except (BrokenProcessPool, CancelledError):
                 self._drop(pool)
             if left:
@@ -147,7 +152,38 @@ def _call(function: Callable[..., Any], path: str, task: tuple[Any, ...]) -> Any
     global _cached  # noqa: PLW0603 (one shared array a process, kept between its tasks)
     if _cached[0] != path:
         _cached = (path, np.fromfile(path, np.float32))
-    return function(_cached[1], *task)
+    return _written(function(_cached[1], *task), Path(path).parent)
+
+
+@dataclass(frozen=True)
+class _Array:
+    """A large array on its way between processes: by a file, since a pipe copies it in small pieces."""
+
+    path: str
+    type: str
+    shape: tuple[int, ...]
+
+
+def _written(result: Any, folder: Path) -> Any:
+    """A result with its large arrays in files."""
+    if isinstance(result, tuple):
+        return tuple(_written(part, folder) for part in result)
+    if not isinstance(result, np.ndarray) or result.nbytes < _LARGE:
+        return result
+    handle, path = tempfile.mkstemp(dir=folder)
+    with os.fdopen(handle, "wb") as file:
+        result.tofile(file)
+    return _Array(path, result.dtype.str, result.shape)
+
+
+def _read_back(result: Any) -> Any:
+    if isinstance(result, tuple):
+        return tuple(map(_read_back, result))
+    if not isinstance(result, _Array):
+        return result
+    found = np.fromfile(result.path, result.type).reshape(result.shape)
+    Path(result.path).unlink()
+    return found
 
 
 def _begin(threads: int) -> None:

@@ -40,7 +40,7 @@ TRAIN = TrainPlan(
     validate_every=2,
     patience=3,
     quorum=0.75,
-    group=2,
+    groups=2,
     threads=2,
 )
 EVALUATE = EvaluatePlan(MODEL, WORDS, "valid", rows=True)
@@ -176,7 +176,7 @@ OTHER: dict[str, list[Plan]] = {
                 "validate_every": 1,
                 "patience": 2,
                 "quorum": 0.5,
-                "group": 3,
+                "groups": 3,
                 "threads": 1,
             }.items()
         ),
@@ -302,7 +302,7 @@ BAD = [
     (SURVEY, "k", -3),
     (TRAIN, "rounds", 0),
     (TRAIN, "validate_every", 0),
-    (TRAIN, "group", 0),
+    (TRAIN, "groups", 0),
     (TRAIN, "threads", 0),
     (TRAIN, "cohort", -1),
     (TRAIN, "patience", -1),
@@ -392,7 +392,7 @@ def test_a_changed_character_is_refused_or_is_another_plan_in_canonical_form(pla
     [
         {"rounds": 0},
         {"validate_every": 0},
-        {"group": 0},
+        {"groups": 0},
         {"threads": 0},
         {"cohort": -1},
         {"patience": -1},

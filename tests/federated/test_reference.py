@@ -68,7 +68,7 @@ def test_two_rounds_give_the_weights_of_the_readable_fedavg(
     }
     model = config(tied)
     plan = TrainPlan(
-        model, WORDS, {}, {"one": 3, "two": 2}, work, cohort=cohort, rounds=2, seed=9, group=2
+        model, WORDS, {}, {"one": 3, "two": 2}, work, cohort=cohort, rounds=2, seed=9, groups=2
     )
     exchange, start = in_memory(plan, users), start_weights(model)
     weights = start
@@ -244,7 +244,7 @@ def test_users_with_equal_text_have_the_update_of_one(tmp_path, drawn, in_memory
     work, start = LocalWork(2, batch=2, order="given", learning_rate=0.3), start_weights(model)
     alone, words, _ = train_group(start, model, work, [(user, 1)])
     users = {"v": {"a": user}, "w": {"b": user, "c": user, "d": user}}
-    plan = TrainPlan(model, WORDS, {}, {"v": 1, "w": 3}, work, group=2)
+    plan = TrainPlan(model, WORDS, {}, {"v": 1, "w": 3}, work, groups=2)
     aggregate, _ = run_round(
         plan, MEAN, 1, start, in_memory(plan, users), Checkpoint(tmp_path, "none")
     )
@@ -302,7 +302,7 @@ def answer_of(
 
 def test_the_grouping_and_the_order_asked_in_change_nothing_but_rounding(drawn, memory_worker):
     users = {name: drawn(i, 3 + i, SIZE, MARKS) for i, name in enumerate("abcde")}
-    plans = [TrainPlan(config(), WORDS, {}, {"w": 5}, group=g) for g in (1, 2, 5)]
+    plans = [TrainPlan(config(), WORDS, {}, {"w": 5}, groups=g) for g in (1, 2, 5)]
     first, *others = [answer_of(plan, memory_worker, users, [0, 1, 3, 4]) for plan in plans]
     for other in others:
         assert other.fields["words"] == first.fields["words"]

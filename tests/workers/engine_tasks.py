@@ -17,6 +17,14 @@ def add(shared: FloatArray, number: int) -> tuple[int, float, int, int]:
     return number, float(shared.sum()), os.getpid(), torch.get_num_threads()
 
 
+def large(shared: FloatArray, number: int) -> tuple[int, FloatArray, tuple[FloatArray, str]]:
+    """Arrays on both sides of the size from which they travel by file."""
+    if number < 0:
+        raise ValueError("no such number")
+    many = np.full((1_000, 700), number, np.float32)
+    return number, many, (many[:2].astype(np.float64), "by name")
+
+
 def slow_when_even(shared: FloatArray, number: int) -> int:
     """Even numbers take some work, odd ones none: results come out of order."""
     if number % 2 == 0:

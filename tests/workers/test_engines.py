@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from engine_tasks import add, die, die_once, fail, meet, slow_when_even
+from engine_tasks import add, die, die_once, fail, large, meet, slow_when_even
 
 from nwp.corpus.types import Corpus
 from nwp.errors import NwpError
@@ -100,6 +100,21 @@ def test_exceptions_of_tasks_come_through_and_the_engine_goes_on(engine: Engine)
     with pytest.raises(KeyError, match="a mistake of the task's own"):
         next(results)
     assert list(engine.run(fail, SHARED, [(5,)])) == [5]
+
+
+def test_large_arrays_come_back_whole(engine: Engine) -> None:
+    for number, many, (few, name) in engine.run(large, SHARED, [(n,) for n in range(5)]):
+        assert many.shape == (1_000, 700)
+        assert many.dtype == np.float32
+        assert (many == number).all()
+        assert few.dtype == np.float64
+        assert (few.tolist(), name) == ([[number] * 700] * 2, "by name")
+
+
+def test_large_arrays_that_nobody_fetches_are_not_left(processes: Processes) -> None:
+    with pytest.raises(ValueError, match="no such number"):
+        list(processes.run(large, SHARED, [(-1,), (1,), (2,)]))
+    assert list(Path(processes._folder.name).iterdir()) == []
 
 
 def test_nothing_of_a_run_is_left_on_disk(processes: Processes) -> None:
