@@ -202,18 +202,17 @@ def train_group(
     """Train several users from the same weights and add their updates up.
 
     `users` is data and seed; a user's weight is the words trained on, if `weigh` does not say
-    otherwise. Returns Σ weight·delta (float32 (n,), added in float64), Σ weight and Σ weight·loss.
+    otherwise. Returns Σ weight·delta (float32 (n,)), Σ weight and Σ weight·loss.
     The sum's order is the order given, users of one step before the others.
     """
     kernel, received = _scratch(config, work.precision), torch.from_numpy(start)
     alone = [pair for pair in users if not takes_one_step(pair[0], work, config)]
     together = [user for user, _ in users if takes_one_step(user, work, config)]
-    total = torch.zeros(len(start), dtype=torch.float64)
+    total = torch.zeros(len(start))
     weights, loss = 0, 0.0
     for at in range(0, len(together), _MERGED):
         some = together[at : at + _MERGED]
-        summed, losses = _one_step_of_all(kernel, received, work, some, weigh)
-        total += summed
+        losses = _one_step_of_all(kernel, received, work, some, weigh, total)
         weights += sum(weigh(user, work) for user in some)
         loss += losses
     for user, seed in alone:
@@ -222,8 +221,8 @@ def train_group(
         total.add_(update.delta, alpha=weight)
         weights += weight
         loss += weight * update.loss
-    result: FloatArray = total.to(torch.float32).numpy()
-    return result, weights, loss
+    summed: FloatArray = total.numpy()
+    return summed, weights, loss
 
 
 def _one_step_of_all(
@@ -232,19 +231,20 @@ def _one_step_of_all(
     work: LocalWork,
     users: Sequence[Encoded],
     weigh: Callable[[Encoded, LocalWork], int],
-) -> tuple[Tensor, float]:
-    """Σ weight·delta (float32 (n,)) and Σ weight·loss of users who take one step each."""
+    total: Tensor,
+) -> float:
+    """Add Σ weight·delta of users who take one step each to `total`, float32 (n,); Σ weight·loss."""
     kernel.load(start)
     batch = pack([(user, np.arange(user.messages)) for user in users], work.max_positions)
     owner = np.repeat(np.arange(len(users)), [user.messages for user in users])[batch.rows]
     weights = np.array([weigh(user, work) for user in users])
     share = weights / np.bincount(owner, minlength=len(users))  # of the mean over a user's targets
     scale = torch.from_numpy(share[owner].astype(np.float32))
-    losses, total = torch.empty(len(owner)), torch.zeros_like(start)
+    losses = torch.empty(len(owner))
     views = named_views(total, kernel.config)
     for piece in kernel.backward(batch, scale, losses):
         piece.add_to(views, kernel.config.first_output, -work.learning_rate)
-    return total, float((losses * scale).sum())
+    return float((losses * scale).sum())
 
 
 _kernels: dict[tuple[ModelConfig, str], Kernel] = {}
