@@ -243,7 +243,7 @@ class Kernel:
             yield Piece("out.bias", torch.mm(scales[part].t(), chances).float())
         flow *= scales
 
-    def _forward(self, layer: int, x: Tensor, sizes: Sequence[int]) -> _Passed:
+    def _forward(self, layer: int, x: Tensor, sizes: tuple[int, ...]) -> _Passed:
         """One layer over all positions; x is (N, width), what it keeps is by word too."""
         hidden, rounded = self.config.hidden, self._type != torch.float32
         weight = self._read[f"lstm.weight_hh_l{layer}"].t()
@@ -252,31 +252,32 @@ class Kernel:
         gates += bias
         cells, squashed = torch.empty(2, len(x), hidden)
         states = torch.empty(len(x), hidden, dtype=self._type)
-        before = None
-        for now in _positions(sizes):
-            gate, cell, size = gates[now], cells[now], now.stop - now.start
-            if before is not None:
-                back = states[before][:size]
+        # Views are made for all positions at once: one by one they would take longer than the sums.
+        gate_at, reads_at = _split(gates, sizes), _split(gates[:, : 2 * hidden], sizes)
+        read, forget, new, show = (_split(part, sizes) for part in gates.chunk(4, 1))
+        cell_at, squashed_at, state_at = (_split(v, sizes) for v in (cells, squashed, states))
+        for t, size in enumerate(sizes):
+            cell = cell_at[t]
+            if t:
+                back = state_at[t - 1].narrow(0, 0, size)
                 if rounded:
-                    gate += torch.mm(back, weight)
+                    gate_at[t].add_(torch.mm(back, weight))
                 else:
-                    gate.addmm_(back, weight)
-            read, forget, new, show = gate.chunk(4, 1)
-            gate[:, : 2 * hidden].sigmoid_()
-            new.tanh_()
-            show.sigmoid_()
-            torch.mul(read, new, out=cell)
-            if before is not None:
-                cell.addcmul_(forget, cells[before][:size])
-            torch.tanh(cell, out=squashed[now])
+                    gate_at[t].addmm_(back, weight)
+            reads_at[t].sigmoid_()
+            new[t].tanh_()
+            show[t].sigmoid_()
+            torch.mul(read[t], new[t], out=cell)
+            if t:
+                cell.addcmul_(forget[t], cell_at[t - 1].narrow(0, 0, size))
+            torch.tanh(cell, out=squashed_at[t])
             if rounded:
-                states[now] = show * squashed[now]
+                state_at[t].copy_(show[t] * squashed_at[t])
             else:
-                torch.mul(show, squashed[now], out=states[now])
-            before = now
+                torch.mul(show[t], squashed_at[t], out=state_at[t])
         return _Passed(x, gates, cells, squashed, states)
 
-    def _back(self, layer: int, flow: Tensor, passed: _Passed, sizes: Sequence[int]) -> Tensor:
+    def _back(self, layer: int, flow: Tensor, passed: _Passed, sizes: tuple[int, ...]) -> Tensor:
         """The gradient at the gates' sums, (N, 4 hidden), of one at the states (N, hidden)."""
         rounded = self._type != torch.float32
         weight = self._read[f"lstm.weight_hh_l{layer}"]
@@ -291,25 +292,27 @@ class Kernel:
         torch.mul(read, 1 - new * new, out=by_new)
         torch.mul(passed.squashed * show, 1 - show, out=by_show)
         found = to_gates if not rounded else torch.empty_like(to_gates, dtype=self._type)
-        after: slice | None = None
+        flow_at, to_cell_at, forget_at = (_split(v, sizes) for v in (flow, to_cell, forget))
+        gate_at, found_at = _split(to_gates, sizes), _split(found, sizes)
+        inner = to_gates.view(len(flow), 4, -1)
+        inner_at, show_at = _split(inner[:, :3], sizes), _split(inner[:, 3], sizes)
         cell_after = flow
-        for now in reversed(list(_positions(sizes))):
-            state = flow[now]
-            if after is not None:
-                size = after.stop - after.start
+        for t in reversed(range(len(sizes))):
+            state, more = flow_at[t], t + 1 < len(sizes)
+            if more:
+                going_on = state.narrow(0, 0, sizes[t + 1])
                 if rounded:
-                    state[:size] += torch.mm(found[after], weight)
+                    going_on.add_(torch.mm(found_at[t + 1], weight))
                 else:
-                    state[:size].addmm_(found[after], weight)
-            cell = state * to_cell[now]
-            if after is not None:
-                cell[:size].addcmul_(cell_after, forget[after])
-            gate = to_gates[now].view(len(state), 4, -1)
-            gate[:, :3] *= cell.unsqueeze(1)
-            gate[:, 3] *= state
+                    going_on.addmm_(found_at[t + 1], weight)
+            cell = state * to_cell_at[t]
+            if more:
+                cell.narrow(0, 0, sizes[t + 1]).addcmul_(cell_after, forget_at[t + 1])
+            inner_at[t].mul_(cell.unsqueeze(1))
+            show_at[t].mul_(state)
             if rounded:
-                found[now] = to_gates[now]
-            after, cell_after = now, cell
+                found_at[t].copy_(gate_at[t])
+            cell_after = cell
         return found
 
 
@@ -331,23 +334,22 @@ def named_views(flat: Tensor, config: ModelConfig) -> dict[str, Tensor]:
     return {n: part.view(s) for (n, s), part in zip(shapes.items(), parts, strict=True)}
 
 
-def _positions(sizes: Sequence[int]) -> Iterator[slice]:
-    start = 0
-    for size in sizes:
-        yield slice(start, start + size)
-        start += size
+def _split(values: Tensor, sizes: tuple[int, ...]) -> tuple[Tensor, ...]:
+    """Views of the rows of each position."""
+    return torch.split_with_sizes(values, sizes)
 
 
-def _before(values: Tensor, sizes: Sequence[int]) -> Tensor:
+def _before(values: Tensor, sizes: tuple[int, ...]) -> Tensor:
     """For each word the row of the word before it in its message; zeros for first words."""
     shifted = torch.zeros_like(values)
-    for before, now in zip(_positions(sizes), list(_positions(sizes))[1:], strict=False):
-        shifted[now] = values[before][: now.stop - now.start]
+    rows, shifted_rows = _split(values, sizes), _split(shifted, sizes)
+    for t in range(1, len(sizes)):
+        shifted_rows[t].copy_(rows[t - 1].narrow(0, 0, sizes[t]))
     return shifted
 
 
 def _lstm_pieces(
-    layer: int, gates: Tensor, passed: _Passed, sizes: Sequence[int]
+    layer: int, gates: Tensor, passed: _Passed, sizes: tuple[int, ...]
 ) -> Iterator[Piece]:
     yield Piece(f"lstm.bias_ih_l{layer}", gates)
     yield Piece(f"lstm.bias_hh_l{layer}", gates)
