@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--batches", choices=("peer", "sorted"), default="peer")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1, help="torch threads a process")
-    parser.add_argument("--groups", type=int, default=8, help="sums that users are added up in")
+    parser.add_argument("--groups", type=int, default=16, help="sums that users are added up in")
     args = parser.parse_args()
     spec = spec_from(args)
     config = ModelConfig(

@@ -23,12 +23,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from nwp.errors import BadSettings
 from nwp.model.config import ModelConfig
 from nwp.text.vocabulary import Encoded
 
 PRECISIONS = ("fp32", "bf16")
+_WIDE = 256  # columns from which oneDNN forms a gradient faster
 _BLOCK = 1024  # words whose scores over the vocabulary are in memory at once
 
 
@@ -102,10 +104,12 @@ class Piece:
             into.add_(self.left.sum(0, dtype=torch.float32), alpha=alpha)
         else:
             into = into[first_output:] if self.name == "embed.weight" else into
-            if self.left.dtype == torch.float32:
+            if self.left.dtype != torch.float32:
+                into.add_(torch.mm(self.left.t(), self.right), alpha=alpha)
+            elif self.right.shape[1] < _WIDE:
                 into.addmm_(self.left.t(), self.right, alpha=alpha)
             else:
-                into.add_(torch.mm(self.left.t(), self.right), alpha=alpha)
+                into.add_(_linear(self.left.t(), self.right.t()), alpha=alpha)
 
 
 class Kernel:
@@ -232,13 +236,13 @@ class Kernel:
         scaled = projected * scales
         for start in range(0, len(targets), _BLOCK):
             part = slice(start, start + _BLOCK)
-            scores = torch.addmm(bias, projected[part], weight.t())
+            scores = _linear(projected[part], weight, bias)
             chances = torch.softmax(scores, 1)
             right = torch.arange(len(chances)) * outputs + targets[part]
             each = chances.view(-1)
             losses[part] = -each[right].float().clamp_min(1e-38).log()
             each.index_add_(0, right, torch.ones(len(right), dtype=self._type), alpha=-1)
-            torch.mm(chances, weight, out=flow[part])
+            flow[part] = _linear(chances, weight.t())
             yield Piece(name, chances, scaled[part])
             yield Piece("out.bias", torch.mm(scales[part].t(), chances).float())
         flow *= scales
@@ -246,7 +250,7 @@ class Kernel:
     def _forward(self, layer: int, x: Tensor, sizes: tuple[int, ...]) -> _Passed:
         """One layer over all positions; x is (N, width), what it keeps is by word too."""
         hidden, rounded = self.config.hidden, self._type != torch.float32
-        weight = self._read[f"lstm.weight_hh_l{layer}"].t()
+        weight = _packed(self._read[f"lstm.weight_hh_l{layer}"], sizes[0])
         bias = self.weights[f"lstm.bias_ih_l{layer}"] + self.weights[f"lstm.bias_hh_l{layer}"]
         gates = torch.mm(x, self._read[f"lstm.weight_ih_l{layer}"].t()).float()
         gates += bias
@@ -259,11 +263,7 @@ class Kernel:
         for t, size in enumerate(sizes):
             cell = cell_at[t]
             if t:
-                back = state_at[t - 1].narrow(0, 0, size)
-                if rounded:
-                    gate_at[t].add_(torch.mm(back, weight))
-                else:
-                    gate_at[t].addmm_(back, weight)
+                gate_at[t].add_(_linear(state_at[t - 1].narrow(0, 0, size), weight))
             reads_at[t].sigmoid_()
             new[t].tanh_()
             show[t].sigmoid_()
@@ -280,7 +280,7 @@ class Kernel:
     def _back(self, layer: int, flow: Tensor, passed: _Passed, sizes: tuple[int, ...]) -> Tensor:
         """The gradient at the gates' sums, (N, 4 hidden), of one at the states (N, hidden)."""
         rounded = self._type != torch.float32
-        weight = self._read[f"lstm.weight_hh_l{layer}"]
+        weight = self._read[f"lstm.weight_hh_l{layer}"].t()
         flow = flow.float()
         read, forget, new, show = passed.gates.chunk(4, 1)
         # All that does not wait for the next position is done for all positions at once.
@@ -300,11 +300,7 @@ class Kernel:
         for t in reversed(range(len(sizes))):
             state, more = flow_at[t], t + 1 < len(sizes)
             if more:
-                going_on = state.narrow(0, 0, sizes[t + 1])
-                if rounded:
-                    going_on.add_(torch.mm(found_at[t + 1], weight))
-                else:
-                    going_on.addmm_(found_at[t + 1], weight)
+                state.narrow(0, 0, sizes[t + 1]).add_(_linear(found_at[t + 1], weight))
             cell = state * to_cell_at[t]
             if more:
                 cell.narrow(0, 0, sizes[t + 1]).addcmul_(cell_after, forget_at[t + 1])
@@ -325,6 +321,30 @@ class _Passed:
     cells: Tensor
     squashed: Tensor
     states: Tensor
+
+
+# torch's own product in float32 calls a library that on many processors leaves half of their speed;
+# oneDNN, which it has on board too and calls for bfloat16, is asked by its operators for compiled
+# graphs. Where they are missing, torch's own are taken: the results differ by rounding alone.
+_ONEDNN = hasattr(torch.ops.mkldnn, "_linear_pointwise") and bool(
+    torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+)
+
+
+def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x weightᵀ + bias; the weight may be packed."""
+    if _ONEDNN:
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+        return product
+    return functional.linear(x, weight, bias)
+
+
+def _packed(weight: Tensor, rows: int) -> Tensor:
+    """A weight laid out for many products with so many rows or fewer."""
+    if _ONEDNN:
+        packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, rows)
+        return packed
+    return weight
 
 
 def named_views(flat: Tensor, config: ModelConfig) -> dict[str, Tensor]:

@@ -90,6 +90,15 @@ def train_user(
     kernel: Kernel, start: Tensor, user: Encoded, work: LocalWork, seed: int
 ) -> UserUpdate:
     """Train a copy of `start` (float32 (n,)) on one user's messages; `kernel` is scratch space."""
+    loss, steps = _train(kernel, start, user, work, seed)
+    words = work.epochs * words_trained(user, work)
+    return UserUpdate(delta=kernel.flat - start, words=words, loss=loss, steps=steps)
+
+
+def _train(
+    kernel: Kernel, start: Tensor, user: Encoded, work: LocalWork, seed: int
+) -> tuple[float, int]:
+    """Leave the trained weights in the kernel; mean loss over all steps' targets, and the steps."""
     rng = np.random.default_rng(seed)
     generator = torch.Generator().manual_seed(seed)
     kernel.load(start)
@@ -97,12 +106,7 @@ def train_user(
     for _ in range(work.epochs):
         for loss, count in take_steps(kernel, user, work, rng, generator):
             total, targets, steps = total + loss * count, targets + count, steps + 1
-    return UserUpdate(
-        delta=kernel.flat - start,
-        words=work.epochs * words_trained(user, work),
-        loss=total / max(targets, 1),
-        steps=steps,
-    )
+    return total / max(targets, 1), steps
 
 
 def words_trained(user: Encoded, work: LocalWork) -> int:
@@ -176,10 +180,7 @@ def deal_groups(
     wherever and whenever groups are computed. The longest work first, each to the group that has
     least so far (Graham 1969, "Bounds on multiprocessing timing anomalies").
     """
-    costs = [
-        words_trained(user, work) * (1 if takes_one_step(user, work, config) else 2)
-        for user, _ in users
-    ]
+    costs = [_cost(user, work, config) for user, _ in users]
     loads, dealt = [0] * groups, [0] * len(users)
     for i in sorted(range(len(users)), key=lambda i: (-costs[i], i)):
         least = min(range(groups), key=loads.__getitem__)
@@ -190,6 +191,14 @@ def deal_groups(
         [user for user, at in zip(users, dealt, strict=True) if at == group] for group in order
     ]
     return [group for group in found if group]
+
+
+def _cost(user: Encoded, work: LocalWork, config: ModelConfig) -> int:
+    """About how long a user takes, in words: a step of its own costs as much as 80 words besides."""
+    words = words_trained(user, work)
+    if takes_one_step(user, work, config):
+        return words
+    return words + 80 * -(-user.messages // work.batch)
 
 
 def train_group(
@@ -215,12 +224,13 @@ def train_group(
         losses = _one_step_of_all(kernel, received, work, some, weigh, total)
         weights += sum(weigh(user, work) for user in some)
         loss += losses
+    delta = torch.empty_like(total)
     for user, seed in alone:
-        update = train_user(kernel, received, user, work, seed)
+        mean, _ = _train(kernel, received, user, work, seed)
         weight = work.epochs * weigh(user, work)
-        total.add_(update.delta, alpha=weight)
+        total.add_(torch.sub(kernel.flat, received, out=delta), alpha=weight)
         weights += weight
-        loss += weight * update.loss
+        loss += weight * mean
     summed: FloatArray = total.numpy()
     return summed, weights, loss
 

@@ -61,7 +61,7 @@ class TrainPlan:
     validate_every: int = 1
     patience: int = 0
     quorum: float = 0.5
-    groups: int = 8
+    groups: int = 16
     threads: int = 1
 
     def __post_init__(self) -> None:

@@ -6,6 +6,8 @@ everywhere, so that the engine changes nothing in what comes out.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import multiprocessing
 import os
 import shutil
@@ -26,6 +28,7 @@ from nwp.model.lstm import FloatArray
 
 _TRIES = 3
 _LARGE = 1 << 20  # bytes
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
 _Call = tuple[Callable[..., Any], str, tuple[Any, ...]]
 
 
@@ -190,6 +193,7 @@ def _begin(threads: int) -> None:
     """In a worker process, first: Ctrl-C is the parent's to handle; without a parent, end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _set_threads(threads)
+    _keep_memory()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -198,6 +202,15 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
+
+
+def _keep_memory() -> None:
+    """Let the C library keep what is freed: a step asks for the same large blocks again and again, and
+    the system would hand each out anew, page by page."""
+    with contextlib.suppress(OSError, AttributeError):  # where it is not glibc
+        library = ctypes.CDLL(None)
+        library.mallopt(_MMAP_THRESHOLD, 1 << 30)
+        library.mallopt(_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
 def _set_threads(threads: int) -> None:
