@@ -113,6 +113,12 @@ def train(
     max_positions: Annotated[
         int, typer.Option(min=2, rich_help_panel=_LOCAL, help="Words trained on a message.")
     ] = 40,
+    proximal: Annotated[
+        float,
+        typer.Option(
+            min=0, rich_help_panel=_LOCAL, help="FedProx's mu: a pull to the received weights."
+        ),
+    ] = 0.0,
     precision: Annotated[
         str,
         typer.Option(
@@ -120,11 +126,15 @@ def train(
         ),
     ] = "fp32",
     server_optimizer: Annotated[
-        str, typer.Option(rich_help_panel=_SERVER, help="fedavg, fedavgm or fedadam.")
+        str,
+        typer.Option(
+            rich_help_panel=_SERVER, help="fedavg, fedavgm, fedadagrad, fedadam or fedyogi."
+        ),
     ] = "fedadam",
     server_learning_rate: Annotated[float, typer.Option(rich_help_panel=_SERVER)] = 0.03,
     momentum: Annotated[
-        float, typer.Option(rich_help_panel=_SERVER, help="Beta 1 of FedAdam.")
+        float,
+        typer.Option(rich_help_panel=_SERVER, help="Of FedAvgM; beta 1 of the adaptive ones."),
     ] = 0.9,
     beta2: Annotated[float, typer.Option(rich_help_panel=_SERVER)] = 0.99,
     epsilon: Annotated[float, typer.Option(rich_help_panel=_SERVER)] = 1e-3,
@@ -162,7 +172,13 @@ def train(
         tied=tied,
         dropout=dropout,
         local=LocalWork(
-            epochs, batch, learning_rate, max_positions, clip_norm, precision=precision
+            epochs,
+            batch,
+            learning_rate,
+            max_positions,
+            clip_norm,
+            precision=precision,
+            proximal=proximal,
         ),
         server=ServerOptimizer(server_optimizer, server_learning_rate, momentum, beta2, epsilon),
         rounds=rounds,

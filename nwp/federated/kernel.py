@@ -123,13 +123,15 @@ class Kernel:
         self.flat = torch.zeros(config.parameters)
         self.weights = named_views(self.flat, config)
         self._gradient: Tensor | None = None
+        self._received = self.flat
         self._read = self.weights  # what products read: the weights, or their copies in bfloat16
         if precision == "bf16":
             names = [n for n, w in self.weights.items() if w.dim() == 2 and n != "mark.weight"]
             self._read = {n: torch.empty_like(self.weights[n], dtype=self._type) for n in names}
 
     def load(self, flat: Tensor) -> None:
-        """Take over weights, float32 (n,)."""
+        """Take over weights, float32 (n,); what later steps may be pulled back to."""
+        self._received = flat
         self.flat.copy_(flat)
         self._changed()
 
@@ -144,16 +146,20 @@ class Kernel:
         learning_rate: float,
         clip_norm: float = 0.0,
         generator: torch.Generator | None = None,
+        proximal: float = 0.0,
     ) -> float:
         """One step of SGD on the batch's mean loss; gives that loss, in nats, before the step.
 
         A gradient longer than `clip_norm` (L2; 0: never) is scaled to it. With a generator, dropout
-        is applied and draws from it.
+        is applied and draws from it. `proximal` times the way back to the weights received is
+        added to the gradient (FedProx).
         """
         count = len(batch.targets)
         losses = torch.empty(count)
         pieces = list(self.backward(batch, 1 / count, losses, generator))
         first = self.config.first_output
+        if proximal:
+            self.flat.lerp_(self._received, learning_rate * proximal)
         if clip_norm == 0:
             for piece in pieces:
                 piece.add_to(self.weights, first, -learning_rate)

@@ -34,7 +34,9 @@ class LocalWork:
     messages are cut to `max_positions`. A gradient longer than `clip_norm` (L2) is scaled to it
     (0: never). `order` "sorted" draws batches of messages of like length, in random order, so that
     little is padded; "given" keeps the messages' own order. `precision` is what products are
-    computed in (see `nwp.federated.kernel`).
+    computed in (see `nwp.federated.kernel`). With `proximal` above 0, half of it times the squared
+    distance from the received weights is added to each batch's loss (mu of FedProx, Li et al. 2020,
+    arXiv 1812.06127, Algorithm 2); `clip_norm` concerns the gradient without it.
     """
 
     epochs: int = 1
@@ -44,6 +46,7 @@ class LocalWork:
     clip_norm: float = 0.0
     order: str = "sorted"
     precision: str = "fp32"
+    proximal: float = 0.0
 
     def __post_init__(self) -> None:
         above = 0 < self.learning_rate < math.inf
@@ -55,6 +58,8 @@ class LocalWork:
             raise BadSettings(f"no precision {self.precision!r}", f"It is one of {PRECISIONS}.")
         if self.order not in ORDERS or not 0 <= self.clip_norm < math.inf:
             raise BadSettings(f"order must be one of {ORDERS}, clip_norm at least 0")
+        if not 0 <= self.proximal < math.inf:
+            raise BadSettings("proximal must be a number, 0 or above")
 
 
 @dataclass(frozen=True)
@@ -126,7 +131,7 @@ def take_steps(
     step, and its number of targets. The generator is for dropout."""
     for rows in batch_rows(user, work, rng):
         batch = pack([(user, rows)], work.max_positions)
-        loss = kernel.step(batch, work.learning_rate, work.clip_norm, generator)
+        loss = kernel.step(batch, work.learning_rate, work.clip_norm, generator, work.proximal)
         yield loss, len(batch.targets)
 
 

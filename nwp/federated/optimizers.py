@@ -2,8 +2,9 @@
 
 The average update is treated as a pseudo-gradient (Reddi et al. 2020, arXiv 2003.00295, Algorithm
 2): FedAvg adds it (times a learning rate; 1 is McMahan's FedAvg), FedAvgM gives it momentum (Hsu et
-al. 2019, arXiv 1909.06335; with `nesterov` as in Hard et al. 2018), FedAdam scales each weight by
-its own running second moment, without bias correction, as in Reddi's Algorithm 2.
+al. 2019, arXiv 1909.06335; with `nesterov` as in Hard et al. 2018). FedAdagrad, FedAdam and FedYogi
+scale each weight by its own second moment, without bias correction, as in Reddi's Algorithm 2: a
+sum, a running mean, and one that forgets no faster than it learns.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ import numpy as np
 from nwp.errors import BadSettings
 from nwp.model.lstm import FloatArray
 
-NAMES = ("fedavg", "fedavgm", "fedadam")
+NAMES = ("fedavg", "fedavgm", "fedadagrad", "fedadam", "fedyogi")
+_ADAPTIVE = NAMES[2:]
 
 
 @dataclass(frozen=True)
 class ServerOptimizer:
-    """Which optimizer, and its constants. `beta2` and `epsilon` are FedAdam's alone."""
+    """Which optimizer, and its constants. `epsilon` is of the adaptive ones (tau in the paper), `beta2`
+    of FedAdam and FedYogi."""
 
     name: str = "fedavg"
     learning_rate: float = 1.0
@@ -56,8 +59,8 @@ def init(optimizer: ServerOptimizer, size: int) -> OptimizerState:
     """
     empty = np.zeros(0, np.float32)
     first = empty if optimizer.name == "fedavg" else np.zeros(size, np.float32)
-    adam = optimizer.name == "fedadam"
-    second = np.full(size, optimizer.epsilon**2, np.float32) if adam else empty
+    adaptive = optimizer.name in _ADAPTIVE
+    second = np.full(size, optimizer.epsilon**2, np.float32) if adaptive else empty
     return OptimizerState(first, second)
 
 
@@ -70,9 +73,8 @@ def step(
         return weights + rate * update, state
     if optimizer.name == "fedavgm":
         return _fedavgm(optimizer, state, weights, update)
-    beta1, beta2 = np.float32(optimizer.momentum), np.float32(optimizer.beta2)
-    first: FloatArray = _mix(beta1, state.first, update)
-    second: FloatArray = _mix(beta2, state.second, update * update)
+    first: FloatArray = _mix(np.float32(optimizer.momentum), state.first, update)
+    second = _second_moment(optimizer, state.second, update * update)
     scale = np.sqrt(second, dtype=np.float32) + np.float32(optimizer.epsilon)
     move: FloatArray = np.divide(first, scale, dtype=np.float32)
     return weights + rate * move, OptimizerState(first, second)
@@ -85,6 +87,16 @@ def _fedavgm(
     first: FloatArray = beta * state.first + update
     move = beta * first + update if optimizer.nesterov else first
     return weights + rate * move, OptimizerState(first, state.second)
+
+
+def _second_moment(optimizer: ServerOptimizer, old: FloatArray, square: FloatArray) -> FloatArray:
+    beta = np.float32(optimizer.beta2)
+    if optimizer.name == "fedadagrad":
+        return old + square
+    if optimizer.name == "fedyogi":
+        moved: FloatArray = (np.float32(1) - beta) * square * np.sign(old - square)
+        return old - moved
+    return _mix(beta, old, square)
 
 
 def _mix(beta: np.float32, old: FloatArray, new: FloatArray) -> FloatArray:

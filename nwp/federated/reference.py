@@ -8,8 +8,8 @@
             w ← Σ_k (n_k / n) w_k             n_k words of user k, n = Σ n_k
 
     ClientUpdate(k, w):
-        for each local epoch, for each batch b:  w ← w - η ∇ loss(w; b)
-        return w
+        for each local epoch, for each batch b:  w ← w - η (∇ loss(w; b) + μ (w - received w))
+        return w                                 μ = 0 but for FedProx (Li et al. 2020)
 
 No workers, no messages, no speed. What nwp runs gives the same weights; a test holds it to this.
 """
@@ -65,8 +65,9 @@ def client_update(
             norm = float(sum(float(g.square().sum()) for g in gradients)) ** 0.5
             scale = min(1.0, work.clip_norm / norm) if work.clip_norm else 1.0
             w = {
-                name: (value - work.learning_rate * scale * g).detach().requires_grad_()
+                name: (value - work.learning_rate * (scale * g + back)).detach().requires_grad_()
                 for (name, value), g in zip(w.items(), gradients, strict=True)
+                for back in [work.proximal * (value - weights[name])]
             }
     return {name: value.detach() for name, value in w.items()}
 

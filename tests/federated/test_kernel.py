@@ -77,6 +77,20 @@ def test_any_messages_in_any_order_give_the_step_of_autograd(
     assert kernel.flat.numpy() == pytest.approx(expected.numpy(), rel=1e-5, abs=1e-6)
 
 
+def test_fedprox_pulls_towards_the_weights_received(drawn: Drawn) -> None:
+    """Li et al. 2020: the further the pull, the nearer the update stays; the first step is free."""
+    user, start = drawn(1, 12, SIZE, 4), drawn_model(CONFIGS[0]).flat
+    lengths = []
+    for mu in (0.0, 0.5, 2.0):
+        work = LocalWork(3, batch=4, learning_rate=0.3, proximal=mu)
+        lengths.append(float(train_user(Kernel(CONFIGS[0]), start, user, work, 3).delta.norm()))
+    assert lengths == sorted(lengths, reverse=True)
+    assert lengths[2] < 0.8 * lengths[0]
+    one = [LocalWork(batch=12, proximal=mu) for mu in (0.0, 2.0)]
+    free, pulled = (train_user(Kernel(CONFIGS[0]), start, user, work, 3).delta for work in one)
+    assert torch.equal(free, pulled)
+
+
 @pytest.mark.parametrize("config", CONFIGS[::3], ids=str)
 def test_bf16_is_near_fp32(drawn: Drawn, config: ModelConfig) -> None:
     """The stated bound: an update differs by at most two hundredths of its length."""

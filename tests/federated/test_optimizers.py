@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nwp.errors import BadSettings
-from nwp.federated.optimizers import OptimizerState, ServerOptimizer, init, step
+from nwp.federated.optimizers import NAMES, OptimizerState, ServerOptimizer, init, step
 
 
 def run(
@@ -35,9 +35,14 @@ def by_definition(
                 m = optimizer.momentum * m + delta
                 move = delta + optimizer.momentum * m if optimizer.nesterov else m
                 x += optimizer.learning_rate * move
-            else:  # Reddi et al. 2020, Algorithm 2, FedAdam
+            else:  # Reddi et al. 2020, Algorithm 2
                 m = optimizer.momentum * m + (1 - optimizer.momentum) * delta
-                v = optimizer.beta2 * v + (1 - optimizer.beta2) * delta**2
+                if optimizer.name == "fedadagrad":
+                    v += delta**2
+                elif optimizer.name == "fedyogi":
+                    v -= (1 - optimizer.beta2) * delta**2 * np.sign(v - delta**2)
+                else:
+                    v = optimizer.beta2 * v + (1 - optimizer.beta2) * delta**2
                 x += optimizer.learning_rate * m / (math.sqrt(v) + optimizer.epsilon)
         found.append(x)
     return found
@@ -83,13 +88,28 @@ def test_fedadam_by_hand():
     assert (state.first.tolist(), state.second.tolist()) == ([0.5], [1.0])
 
 
+def test_fedadagrad_by_hand():
+    optimizer = ServerOptimizer("fedadagrad", 1.0, momentum=0.0, epsilon=1.0)
+    weights, state = run(optimizer, f32(0), [f32(2), f32(2)])
+    # v = 1 + 4 = 5, then 9; x = 2 / (sqrt 5 + 1) + 2 / (3 + 1).
+    assert state.second.tolist() == [9.0]
+    assert weights.tolist() == pytest.approx([2 / (math.sqrt(5) + 1) + 0.5])
+
+
+def test_fedyogi_by_hand():
+    optimizer = ServerOptimizer("fedyogi", 1.0, momentum=0.0, beta2=0.75, epsilon=1.0)
+    _, state = run(optimizer, f32(0, 0), [f32(2, 0.5)])
+    # The square above v moves it up by a quarter of itself, the one below moves it down so.
+    assert state.second.tolist() == [1 + 4 / 4, 1 - 0.25 / 4]
+
+
 def test_fedadam_starts_its_second_moment_at_epsilon_squared():
     state = init(ServerOptimizer("fedadam", epsilon=0.5), 3)
     assert state.second.tolist() == [0.25] * 3
     assert state.first.tolist() == [0] * 3
 
 
-@pytest.mark.parametrize("name", ["fedavg", "fedavgm", "nesterov", "fedadam"])
+@pytest.mark.parametrize("name", [*NAMES, "nesterov"])
 @given(
     seed=st.integers(0, 2**32),
     rate=st.floats(0.01, 2),
@@ -112,7 +132,7 @@ def test_several_steps_equal_the_definition_in_float64(
     assert found == pytest.approx(expected, abs=1e-5 * moved)
 
 
-@pytest.mark.parametrize("name", ["fedavg", "fedavgm", "fedadam"])
+@pytest.mark.parametrize("name", NAMES)
 def test_steps_stay_in_float32_and_change_nothing_in_place(name):
     optimizer = ServerOptimizer(name)
     weights, update = f32(1, 2), f32(0.5, -0.5)
@@ -125,7 +145,7 @@ def test_steps_stay_in_float32_and_change_nothing_in_place(name):
     assert not np.shares_memory(new, weights)
 
 
-@pytest.mark.parametrize("name", ["fedavg", "fedavgm", "fedadam"])
+@pytest.mark.parametrize("name", NAMES)
 def test_no_update_at_the_start_moves_nothing(name):
     weights, _ = run(ServerOptimizer(name), f32(1, 2), [f32(0, 0)])
     assert weights.tolist() == [1, 2]

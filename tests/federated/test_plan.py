@@ -163,7 +163,7 @@ OTHER: dict[str, list[Plan]] = {
             )
         ),
         *changed(TRAIN, "local", epochs=1, batch=9, learning_rate=0.26, max_positions=31),
-        *changed(TRAIN, "local", clip_norm=0.0, order="sorted", precision="bf16"),
+        *changed(TRAIN, "local", clip_norm=0.0, order="sorted", precision="bf16", proximal=0.1),
         *changed(TRAIN, "server", name="fedavg", learning_rate=0.02, momentum=0.8, beta2=0.98),
         *changed(TRAIN, "server", epsilon=1e-4, nesterov=True),
         *(
@@ -332,6 +332,7 @@ BAD = [
     (TRAIN, "local.max_positions", 0),
     (TRAIN, "local.clip_norm", -1.0),
     (TRAIN, "local.precision", "fp8"),
+    (TRAIN, "local.proximal", -0.1),
     (TRAIN, "local.order", "random"),
     (TRAIN, "server.name", "sgd"),
     (TRAIN, "server.learning_rate", -0.5),

@@ -51,13 +51,17 @@ def assert_close(found: Flat, expected: Flat) -> None:
 
 
 @pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
-@pytest.mark.parametrize("clip_norm", [0.0, 0.2], ids=["free", "clipped"])
+@pytest.mark.parametrize(
+    ("clip_norm", "proximal"),
+    [(0.0, 0.0), (0.2, 0.0), (0.0, 0.4), (0.2, 0.4)],
+    ids=["free", "clipped", "proximal", "clipped and proximal"],
+)
 @pytest.mark.parametrize("order", ["sorted", "given"])
 @pytest.mark.parametrize("cohort", [0, 3], ids=["everybody", "cohort"])
 def test_two_rounds_give_the_weights_of_the_readable_fedavg(
-    tmp_path, drawn, in_memory, order, clip_norm, tied, cohort
+    tmp_path, drawn, in_memory, order, clip_norm, proximal, tied, cohort
 ):
-    work = LocalWork(2, batch=3, learning_rate=0.3, clip_norm=clip_norm, order=order)
+    work = LocalWork(2, 3, 0.3, clip_norm=clip_norm, order=order, proximal=proximal)
     users = {
         "one": {
             "u1": drawn(1, 7, SIZE, MARKS),

@@ -13,7 +13,7 @@ from nwp.errors import BadInput, NoQuorum
 from nwp.federated import averaging
 from nwp.federated import state as state_module
 from nwp.federated.local import LocalWork, seed_for, train_group
-from nwp.federated.optimizers import ServerOptimizer
+from nwp.federated.optimizers import NAMES, ServerOptimizer
 from nwp.federated.parcel import ArraySpec, Parcel, Schema
 from nwp.federated.plan import TrainPlan, plan_digest
 from nwp.federated.protocol import Aggregate, Aggregation, Phase, Replies, Step
@@ -307,7 +307,7 @@ def test_each_state_is_durable_before_it_is_given_out(tmp_path, in_memory, users
         ]
 
 
-@pytest.mark.parametrize("optimizer", ["fedavg", "fedavgm", "fedadam"])
+@pytest.mark.parametrize("optimizer", NAMES)
 @pytest.mark.parametrize("killed_after", [1, 2, 4, 5])
 def test_a_run_killed_after_any_round_goes_on_to_the_same_bits(
     tmp_path, in_memory, users, optimizer, killed_after
