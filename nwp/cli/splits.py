@@ -90,9 +90,10 @@ def split(
     What comes out is a corpus that the other commands know by its name, and a manifest with the
     recipe, the seed and checksums beside it.
     """
+    from nwp.corpus.door.merging import invert, read_merge
     from nwp.corpus.known import home
     from nwp.corpus.splits.recipe import Recipe
-    from nwp.tasks.splitting import merges_of, repeat_split, split_corpus
+    from nwp.tasks.splitting import repeat_split, split_corpus
 
     place = to or home()
     how: dict[str, Any] = {"force": force, "skip_bad_lines": skip_bad_lines, "form": form}
@@ -111,7 +112,7 @@ def split(
             min_words=min_words,
             max_words=max_words,
             cap_messages=cap,
-            merge=merges_of(merge),
+            merge=invert(read_merge(merge)) if merge else {},
         )
         made = split_corpus(corpus, name, place, recipe, options=options, **how)
     if as_json:
@@ -145,10 +146,10 @@ def verify(
     found = verify_split(path if path.suffix == ".json" else home() / f"{name}.json")
     if as_json:
         print_json(found)
-    else:
-        for part, entry in found["parts"].items():
-            out().print(f"{part}: {'as it was' if entry['holds'] else 'CHANGED OR MISSING'}")
-    if not found["holds"] and not as_json:
+        raise typer.Exit(0 if found["holds"] else BadCorpus.exit_code)
+    for part, entry in found["parts"].items():
+        out().print(f"{part}: {'as it was' if entry['holds'] else 'CHANGED OR MISSING'}")
+    if not found["holds"]:
         raise BadCorpus(f"{name} is not what its manifest says", "Make it again with --repeat.")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from importlib.metadata import version
@@ -92,23 +91,6 @@ def repeat_split(
     recipe = Recipe.from_json(stated["made"])
     reading = _reading(source, skip_bad_lines, form, options)
     return _split(source, name, home, recipe, reading, force=force, expected=stated)
-
-
-def merges_of(file: Path | None) -> dict[str, list[str]]:
-    """What a file says on people under several names, {"Anna": ["Anna W.", "anna99"]}, in TOML or
-    JSON; nothing without a file. BadSettings when it says something else."""
-    if file is None:
-        return {}
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-        found = tomllib.loads(text) if file.suffix == ".toml" else json.loads(text)
-        return Recipe(merge=found).to_json()["merge"]  # type: ignore[no-any-return]
-    except OSError as error:
-        raise BadSettings(f"cannot read {file}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise BadSettings(
-            f"{file} is no JSON, or TOML: {error}", 'Write {"new name": ["old name", "another"]}.'
-        ) from error
 
 
 def _reading(

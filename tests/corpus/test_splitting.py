@@ -23,7 +23,7 @@ from nwp.corpus.types import Message, Tally
 from nwp.corpus.writing import JsonLinesWriter, json_line
 from nwp.errors import BadCorpus, BadInput, BadSettings
 from nwp.tasks import splitting
-from nwp.tasks.splitting import merges_of, repeat_split, split_corpus, verify_split
+from nwp.tasks.splitting import repeat_split, split_corpus, verify_split
 from nwp.text.tokenizer import words_of
 
 DAY = datetime(2025, 3, 1, tzinfo=UTC)
@@ -600,33 +600,3 @@ def test_a_known_corpus_is_named_and_of_a_path_only_the_end(tmp_path: Path, home
     (folder / "ann.txt").write_text("hello\n")
     assert split_corpus(f"{folder}/", "b", home, Recipe())["source"]["name"] == "texts"
     assert "private" not in (home / "b.json").read_text()
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("m.json", '{"Anna": ["Anna W.", "anna99"], "Bo": []}'),
-        ("m.json", '\ufeff{"Anna": ["Anna W.", "anna99"], "Bo": []}'),
-        ("m.toml", 'Anna = ["Anna W.", "anna99"]\nBo = []\n'),
-    ],
-)
-def test_who_is_one_person_may_be_said_in_a_file(tmp_path: Path, name: str, text: str) -> None:
-    (tmp_path / name).write_text(text)
-    assert merges_of(tmp_path / name) == {"Anna": ["Anna W.", "anna99"], "Bo": []}
-    assert merges_of(None) == {}
-
-
-@pytest.mark.parametrize("name", ["m.json", "m.toml"])
-@pytest.mark.parametrize(
-    "raw", [b"", b"{", b"[1]", b"\xff", b'{"a": "b"}', b'a = "b"', b"[" * 99_999]
-)
-def test_a_file_that_says_something_else_is_refused(tmp_path: Path, name: str, raw: bytes) -> None:
-    path = tmp_path / name
-    with pytest.raises(BadSettings, match="cannot read"):
-        merges_of(path)
-    path.write_bytes(raw)
-    if (name, raw) == ("m.toml", b""):
-        assert merges_of(path) == {}
-        return
-    with pytest.raises(BadSettings, match=r"no JSON, or TOML|merge maps"):
-        merges_of(path)
