@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nwp.cli.output import err, out
+from nwp.cli.output import err, out, tell_reading
 from nwp.errors import BadSettings
 
 _QUIET = 2.0  # seconds
@@ -49,10 +49,7 @@ def tell(found: Mapping[str, Any], source: str, target: Path, *, named: bool) ->
         f"{target}: {found['messages']:,} messages, {found['words']:,} words of "
         f"{found['users']:,} users, read as {found['format']}"
     )
-    for reason, count in found["skipped"].items():
-        out().print(f"left out: {count} x {reason}")
-    for reason, count in found.get("remarks", {}).items():
-        out().print(f"read otherwise: {count} x {reason}")
+    tell_reading(out(), found["skipped"], found.get("remarks", {}))
     for kind, count in found.get("masked", {}).items():
         out().print(f"masked: {count} x {kind}")
     if "not_met" in found:

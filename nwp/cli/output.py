@@ -53,9 +53,14 @@ def tell_of(corpus: Corpus) -> None:
     """Say what reading a corpus has left out or read otherwise, and what can't be learnt of it."""
     from nwp.text.scripts import warn_of_scripts
 
-    for reason, count in corpus.skipped.items():
-        err().print(f"left out: {count:,} x {reason}")
-    for reason, count in corpus.remarks.items():
-        err().print(f"note: {count:,} x {reason}")
+    tell_reading(err(), corpus.skipped, corpus.remarks)
     for warning in warn_of_scripts(corpus.users):
         err().print(warning)
+
+
+def tell_reading(console: Console, skipped: Mapping[str, int], remarks: Mapping[str, int]) -> None:
+    """What reading has left out, or kept otherwise than it stands, with reasons."""
+    for reason, count in skipped.items():
+        console.print(f"left out: {count:,} x {reason}")
+    for reason, count in remarks.items():
+        console.print(f"read otherwise: {count:,} x {reason}")

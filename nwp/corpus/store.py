@@ -20,7 +20,7 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
-from nwp.corpus.types import Corpus, Message, Tally, nothing_in
+from nwp.corpus.types import Corpus, Message, Tally, nothing_in, with_text
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _Longs = npt.NDArray[np.int64]
@@ -74,18 +74,10 @@ def gather(name: str, messages: Iterable[Message], tally: Tally) -> Corpus:
     `unordered`. Messages of white space only are skipped and counted. BadCorpus when nothing is
     left.
     """
-    users, unordered = store(_written(messages, tally))
+    users, unordered = store(with_text(messages, tally))
     if not users:
         raise nothing_in(name, tally)
     return Corpus(name, users, dict(tally.skipped), dict(tally.remarks), unordered)
-
-
-def _written(messages: Iterable[Message], tally: Tally) -> Iterator[Message]:
-    for message in messages:
-        if message.text.strip():
-            yield message
-        else:
-            tally.skip("empty message")
 
 
 def store(messages: Iterable[Message]) -> tuple[StoredUsers, int]:

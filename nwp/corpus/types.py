@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -57,6 +57,15 @@ class Tally:
     def remark(self, reason: str, count: int = 1) -> None:
         """Count what is kept, but read otherwise than it stands."""
         self.remarks[reason] = self.remarks.get(reason, 0) + count
+
+
+def with_text(messages: Iterable[Message], tally: Tally) -> Iterator[Message]:
+    """The messages but for those of white space only, which are counted."""
+    for message in messages:
+        if message.text.strip():
+            yield message
+        else:
+            tally.skip("empty message")
 
 
 def nothing_in(name: str, tally: Tally) -> BadCorpus:

@@ -8,8 +8,7 @@ import numpy as np
 
 from nwp.errors import BadMessage
 from nwp.evaluation.counts import COLUMNS, Counts
-from nwp.evaluation.scoring import count_users
-from nwp.federated.averaging import chunks
+from nwp.evaluation.scoring import chunks, count_users
 from nwp.federated.parcel import ArraySpec, Parcel, Schema
 from nwp.federated.plan import EvaluatePlan, Plan, SurveyPlan, TrainPlan
 from nwp.federated.protocol import Phase, WorkerSide

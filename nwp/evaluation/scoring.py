@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -12,6 +13,8 @@ from nwp.federated.local import pad
 from nwp.model.config import ModelConfig
 from nwp.model.lstm import FloatArray, NextWordModel
 from nwp.text.vocabulary import END, FIRST_OUTPUT, FIRST_WORD, UNKNOWN, Encoded
+
+_T = TypeVar("_T")
 
 # Positions whose scores over the vocabulary are in memory at once: 2,048 of 10,000 words are 80 MB.
 _POSITIONS = 2048
@@ -75,3 +78,8 @@ def count_users(weights: FloatArray, config: ModelConfig, users: Sequence[Encode
         count(score(model, user), user.targets, user.addresses, end=END, unknown=UNKNOWN)
         for user in users
     ]
+
+
+def chunks(items: Sequence[_T], size: int) -> list[Sequence[_T]]:
+    """Consecutive groups of at most `size`."""
+    return [items[i : i + size] for i in range(0, len(items), size)]

@@ -7,8 +7,7 @@ update a worker and none of a user, unless the worker has one user alone in the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -19,8 +18,6 @@ from nwp.federated.parcel import ArraySpec, Parcel, Schema
 from nwp.federated.plan import Plan, TrainPlan
 from nwp.federated.protocol import Aggregate, Aggregation, Phase, Step, WorkerSide
 from nwp.model.lstm import FloatArray
-
-_T = TypeVar("_T")
 
 
 def _training(plan: Plan) -> TrainPlan:
@@ -112,11 +109,6 @@ def _finish(plan: TrainPlan, state: Parcel) -> Aggregate:
         users=int(state.fields["users"]),
         loss=float(state.fields["loss"]),
     )
-
-
-def chunks(items: Sequence[_T], size: int) -> list[Sequence[_T]]:
-    """Consecutive groups of at most `size`."""
-    return [items[i : i + size] for i in range(0, len(items), size)]
 
 
 MEAN = Aggregation(

@@ -16,73 +16,20 @@ cell states, gates and sums stay float32.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from nwp.errors import BadSettings
+from nwp.federated.packing import Packed
+from nwp.federated.products import linear, reordered
 from nwp.model.config import ModelConfig
-from nwp.text.vocabulary import Encoded
 
 PRECISIONS = ("fp32", "bf16")
 _WIDE = 256  # columns from which oneDNN forms a gradient faster
 _BLOCK = 1024  # words whose scores over the vocabulary are in memory at once
-
-
-@dataclass(frozen=True)
-class Packed:
-    """Messages by position: `inputs`, `marks`, `targets` are int64 (N,) over N real words.
-
-    `sizes[t]` messages have a position t; message order is longest first and the same at each
-    position. `rows[i]` is the message (in the order given) of word i, `shape` their number and the
-    longest one's length.
-    """
-
-    inputs: Tensor
-    marks: Tensor
-    targets: Tensor
-    sizes: tuple[int, ...]
-    rows: npt.NDArray[np.int64]
-    shape: tuple[int, int]
-
-    @property
-    def places(self) -> npt.NDArray[np.int64]:
-        """Where each word would stand in messages side by side, flattened: row times length + position."""
-        positions = np.repeat(np.arange(len(self.sizes)), self.sizes)
-        return self.rows * self.shape[1] + positions
-
-
-def pack(users: Sequence[tuple[Encoded, npt.NDArray[np.int64]]], max_positions: int) -> Packed:
-    """Pack the messages (by number) of one user or several, cut to `max_positions`."""
-    starts = np.concatenate([user.offsets[rows] for user, rows in users])
-    ends = np.concatenate([user.offsets[rows + 1] for user, rows in users])
-    lengths = np.minimum(ends - starts, max_positions)
-    if len(users) > 1:
-        bounds = np.cumsum([0, *(len(user.targets) for user, _ in users)])
-        starts = starts + np.repeat(bounds[:-1], [len(rows) for _, rows in users])
-    order = np.argsort(-lengths, kind="stable")
-    position = np.arange(lengths.max())
-    real = lengths[order] > position[:, None]
-    where = (starts[order] + position[:, None])[real]
-
-    def gather(name: str) -> Tensor:
-        arrays = [getattr(user, name) for user, _ in users]
-        values = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-        return torch.from_numpy(values[where].astype(np.int64))
-
-    return Packed(
-        inputs=gather("inputs"),
-        marks=gather("marks"),
-        targets=gather("targets"),
-        sizes=tuple(real.sum(axis=1).tolist()),
-        rows=np.broadcast_to(order, real.shape)[real],
-        shape=(len(order), int(lengths.max())),
-    )
 
 
 @dataclass(frozen=True)
@@ -109,7 +56,7 @@ class Piece:
             elif self.right.shape[1] < _WIDE:
                 into.addmm_(self.left.t(), self.right, alpha=alpha)
             else:
-                into.add_(_linear(self.left.t(), self.right.t()), alpha=alpha)
+                into.add_(linear(self.left.t(), self.right.t()), alpha=alpha)
 
 
 class Kernel:
@@ -242,13 +189,13 @@ class Kernel:
         scaled = projected * scales
         for start in range(0, len(targets), _BLOCK):
             part = slice(start, start + _BLOCK)
-            scores = _linear(projected[part], weight, bias)
+            scores = linear(projected[part], weight, bias)
             chances = torch.softmax(scores, 1)
             right = torch.arange(len(chances)) * outputs + targets[part]
             each = chances.view(-1)
             losses[part] = -each[right].float().clamp_min(1e-38).log()
             each.index_add_(0, right, torch.ones(len(right), dtype=self._type), alpha=-1)
-            flow[part] = _linear(chances, weight.t())
+            flow[part] = linear(chances, weight.t())
             yield Piece(name, chances, scaled[part])
             yield Piece("out.bias", torch.mm(scales[part].t(), chances).float())
         flow *= scales
@@ -256,7 +203,7 @@ class Kernel:
     def _forward(self, layer: int, x: Tensor, sizes: tuple[int, ...]) -> _Passed:
         """One layer over all positions; x is (N, width), what it keeps is by word too."""
         hidden, rounded = self.config.hidden, self._type != torch.float32
-        weight = _packed(self._read[f"lstm.weight_hh_l{layer}"], sizes[0])
+        weight = reordered(self._read[f"lstm.weight_hh_l{layer}"], sizes[0])
         bias = self.weights[f"lstm.bias_ih_l{layer}"] + self.weights[f"lstm.bias_hh_l{layer}"]
         gates = torch.mm(x, self._read[f"lstm.weight_ih_l{layer}"].t()).float()
         gates += bias
@@ -269,7 +216,7 @@ class Kernel:
         for t, size in enumerate(sizes):
             cell = cell_at[t]
             if t:
-                gate_at[t].add_(_linear(state_at[t - 1].narrow(0, 0, size), weight))
+                gate_at[t].add_(linear(state_at[t - 1].narrow(0, 0, size), weight))
             reads_at[t].sigmoid_()
             new[t].tanh_()
             show[t].sigmoid_()
@@ -306,7 +253,7 @@ class Kernel:
         for t in reversed(range(len(sizes))):
             state, more = flow_at[t], t + 1 < len(sizes)
             if more:
-                state.narrow(0, 0, sizes[t + 1]).add_(_linear(found_at[t + 1], weight))
+                state.narrow(0, 0, sizes[t + 1]).add_(linear(found_at[t + 1], weight))
             cell = state * to_cell_at[t]
             if more:
                 cell.narrow(0, 0, sizes[t + 1]).addcmul_(cell_after, forget_at[t + 1])
@@ -327,30 +274,6 @@ class _Passed:
     cells: Tensor
     squashed: Tensor
     states: Tensor
-
-
-# torch's own product in float32 calls a library that on many processors leaves half of their speed;
-# oneDNN, which it has on board too and calls for bfloat16, is asked by its operators for compiled
-# graphs. Where they are missing, torch's own are taken: the results differ by rounding alone.
-_ONEDNN = hasattr(torch.ops.mkldnn, "_linear_pointwise") and bool(
-    torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-)
-
-
-def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x weightᵀ + bias; the weight may be packed."""
-    if _ONEDNN:
-        product: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
-        return product
-    return functional.linear(x, weight, bias)
-
-
-def _packed(weight: Tensor, rows: int) -> Tensor:
-    """A weight laid out for many products with so many rows or fewer."""
-    if _ONEDNN:
-        packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, rows)
-        return packed
-    return weight
 
 
 def named_views(flat: Tensor, config: ModelConfig) -> dict[str, Tensor]:

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from nwp.errors import BadSettings
-from nwp.federated.kernel import PRECISIONS, Kernel, named_views, pack
+from nwp.federated.kernel import PRECISIONS, Kernel, named_views
+from nwp.federated.packing import pack
 from nwp.model.config import ModelConfig
 from nwp.model.lstm import FloatArray
 from nwp.text.vocabulary import Encoded

@@ -13,8 +13,7 @@ from nwp.errors import BadCorpus, BadMessage, NoQuorum, Refused
 from nwp.evaluation.baselines import Parts, local_only, ngram_counts, seeds
 from nwp.evaluation.counts import Counts, metrics
 from nwp.evaluation.phases import EVALUATE, read_counts
-from nwp.evaluation.scoring import count_users
-from nwp.federated.averaging import chunks
+from nwp.evaluation.scoring import chunks, count_users
 from nwp.federated.local import LocalWork
 from nwp.federated.parcel import Parcel
 from nwp.federated.plan import EvaluatePlan

@@ -17,7 +17,7 @@ from nwp.corpus.door.pseudonyms import Names, Pseudonyms, load_key
 from nwp.corpus.load import read_messages
 from nwp.corpus.readers import jsonl
 from nwp.corpus.readers.base import ReadOptions
-from nwp.corpus.types import Message, Tally, nothing_in
+from nwp.corpus.types import Message, Tally, nothing_in, with_text
 from nwp.corpus.writing import JsonLinesWriter
 from nwp.errors import BadCorpus, BadInput, BadSettings
 from nwp.tasks.forgetting import forgotten_of, unknown_user
@@ -129,15 +129,13 @@ class _Change:
 
     def all(self, messages: Iterable[Message], tally: Tally) -> Iterator[Message]:
         """The messages that are kept, as they are to be written."""
-        for message in messages:
+        for message in with_text(messages, tally):
             user, text = message.user, message.text
             if user in self.merge:
                 self.met.add(user)
                 user = self.merge[user]
                 tally.remark("name merged")
-            if not text.strip():
-                tally.skip("empty message")
-            elif self.me is not None and user != self.me:
+            if self.me is not None and user != self.me:
                 tally.skip("not yours")
             else:
                 if self.names is not None:

@@ -21,7 +21,7 @@ from nwp.corpus.splits.partition import Ints
 from nwp.corpus.splits.recipe import CLUSTERED, Recipe
 from nwp.corpus.splits.selection import MAIN, Scan, Selection, scan, select
 from nwp.corpus.splits.topics import need_scikit_learn
-from nwp.corpus.types import Message, Tally, nothing_in
+from nwp.corpus.types import Message, Tally, nothing_in, with_text
 from nwp.corpus.writing import JsonLinesWriter, json_line
 from nwp.errors import BadCorpus, BadInput, BadSettings
 from nwp.files import write_atomic
@@ -101,11 +101,7 @@ def _reading(
     def messages(tally: Tally) -> Iterator[Message]:
         tally.lenient = skip_bad_lines
         with read_messages(source, tally, form=form, options=options) as (_, found):
-            for message in found:
-                if message.text.strip():
-                    yield message
-                else:
-                    tally.skip("empty message")
+            yield from with_text(found, tally)
 
     return messages
 

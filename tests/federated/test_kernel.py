@@ -12,8 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nwp.errors import BadSettings
-from nwp.federated.kernel import Kernel, named_views, pack
+from nwp.federated import products
+from nwp.federated.kernel import Kernel, named_views
 from nwp.federated.local import LocalWork, pad, takes_one_step, train_group, train_user
+from nwp.federated.packing import pack
 from nwp.model.config import ModelConfig
 from nwp.model.lstm import NextWordModel
 from nwp.text.vocabulary import Encoded
@@ -145,6 +147,15 @@ def test_views_cover_the_vector() -> None:
     assert torch.equal(
         torch.cat([v.reshape(-1) for v in named_views(flat, CONFIGS[0]).values()]), flat
     )
+
+
+def test_torchs_own_products_give_the_same(drawn: Drawn, monkeypatch: pytest.MonkeyPatch) -> None:
+    user, start, work = drawn(2, 20, SIZE, 4), drawn_model(CONFIGS[0]).flat, LocalWork(batch=8)
+    found = []
+    for onednn in (products._ONEDNN, False):
+        monkeypatch.setattr(products, "_ONEDNN", onednn)
+        found.append(train_user(Kernel(CONFIGS[0]), start, user, work, 3).delta.numpy())
+    assert found[0] == pytest.approx(found[1], abs=1e-6)
 
 
 def test_an_unknown_precision_is_refused() -> None:

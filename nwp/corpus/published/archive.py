@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nwp.corpus.source import Entry, Source
 from nwp.errors import BadCorpus
 
+LEAST_WORDS = 200
+"""Of a user who stays in: pieces between spaces with at least one letter or digit."""
 MAX_FILE = 64 << 20
 """Bytes of one text: the longest published one has two million."""
 
@@ -51,3 +54,9 @@ def whole_text(entry: Entry) -> str:
             f"{entry.place} is no text as it was published: {error}",
             "Is it the archive that this corpus is made from?",
         ) from error
+
+
+def enough_words(texts: Iterable[str]) -> bool:
+    """Has somebody who wrote these texts `LEAST_WORDS` words?"""
+    pieces = (piece for text in texts for piece in text.split())
+    return sum(any(map(str.isalnum, piece)) for piece in pieces) >= LEAST_WORDS

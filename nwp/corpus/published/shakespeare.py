@@ -16,13 +16,12 @@ import re
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
-from nwp.corpus.published.archive import found_in
+from nwp.corpus.published.archive import enough_words, found_in
 from nwp.corpus.published.markup import elements
 from nwp.corpus.source import Entry, Source
 from nwp.corpus.types import Message, Tally
 
 FILE = re.compile(r"(?:^|/)texts/moby/([^/]+)_moby\.xml$")
-LEAST_WORDS = 200
 EVERYBODY = re.compile(r"(?:ALL|BOTH)\b")
 
 
@@ -35,7 +34,7 @@ def rebuild(source: Source) -> Iterator[Message]:
             if speaker and text and not EVERYBODY.match(speaker):
                 characters.setdefault(speaker, []).append(text)
         for speaker, texts in characters.items():
-            if sum(map(count_words, texts)) >= LEAST_WORDS:
+            if enough_words(texts):
                 yield from (Message(f"{play}/{speaker}", text) for text in texts)
 
 
@@ -48,11 +47,6 @@ def speeches(entry: Entry, tally: Tally) -> Iterator[tuple[str, str]]:
         speaker = _joined(speech.findtext("SPEAKER") or "")
         lines = (_joined(_own_text(line)) for line in speech.iter("LINE"))
         yield speaker.upper(), " ".join(filter(None, lines))
-
-
-def count_words(text: str) -> int:
-    """Pieces between spaces with at least one letter or digit."""
-    return sum(any(map(str.isalnum, piece)) for piece in text.split())
 
 
 def _own_text(line: Element) -> str:

@@ -26,8 +26,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from nwp.corpus.lines import read_lines
-from nwp.corpus.published.archive import Found, found_in
-from nwp.corpus.published.shakespeare import LEAST_WORDS, count_words
+from nwp.corpus.published.archive import Found, enough_words, found_in
 from nwp.corpus.source import Source
 from nwp.corpus.types import Message, Tally
 
@@ -64,7 +63,7 @@ def rebuild(source: Source) -> Iterator[Message]:
             user.texts.append(text)
             user.spellings[nick] += 1
     for _, user in sorted(users.items()):
-        if sum(map(count_words, user.texts)) >= LEAST_WORDS:
+        if enough_words(user.texts):
             yield from (Message(user.name, text) for text in user.texts)
 
 
