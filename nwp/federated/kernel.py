@@ -24,12 +24,14 @@ from torch import Tensor
 
 from nwp.errors import BadSettings
 from nwp.federated.packing import Packed
-from nwp.federated.products import linear, reordered
+from nwp.federated.products import linear, outer, reordered
 from nwp.model.config import ModelConfig
 
 PRECISIONS = ("fp32", "bf16")
-_WIDE = 256  # columns from which oneDNN forms a gradient faster
 _BLOCK = 1024  # words whose scores over the vocabulary are in memory at once
+_CACHED = (
+    1 << 19
+)  # weights that are changed at once, so that they are still in the cache for the next use
 
 
 @dataclass(frozen=True)
@@ -42,21 +44,32 @@ class Piece:
     right: Tensor | None = None
     ids: Tensor | None = None
 
-    def add_to(self, target: Mapping[str, Tensor], first_output: int, alpha: float) -> None:
-        """Add alpha times this to the weights, or a gradient's sum, of that name."""
-        into = target[self.name]
+    def add_to(
+        self,
+        target: Mapping[str, Tensor],
+        first_output: int,
+        alpha: float,
+        copies: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        """Add alpha times this to the weights, or a gradient's sum, of that name. What is changed is
+        written to `copies` too, where there is one of that name."""
+        into, copy = target[self.name], (copies or {}).get(self.name)
         if self.ids is not None:
             into.index_add_(0, self.ids, self.left, alpha=alpha)
+            if copy is not None:
+                copy.index_copy_(0, self.ids, into.index_select(0, self.ids).to(copy.dtype))
         elif self.right is None:
             into.add_(self.left.sum(0, dtype=torch.float32), alpha=alpha)
         else:
-            into = into[first_output:] if self.name == "embed.weight" else into
-            if self.left.dtype != torch.float32:
-                into.add_(torch.mm(self.left.t(), self.right), alpha=alpha)
-            elif self.right.shape[1] < _WIDE:
-                into.addmm_(self.left.t(), self.right, alpha=alpha)
-            else:
-                into.add_(linear(self.left.t(), self.right.t()), alpha=alpha)
+            if self.name == "embed.weight":
+                into = into[first_output:]
+                copy = None if copy is None else copy[first_output:]
+            rows = max(1, _CACHED // into.shape[1])
+            for start in range(0, len(into), rows):
+                part = slice(start, start + rows)
+                into[part].add_(outer(self.left[:, part], self.right), alpha=alpha)
+                if copy is not None:
+                    copy[part].copy_(into[part])
 
 
 class Kernel:
@@ -71,21 +84,35 @@ class Kernel:
         self.weights = named_views(self.flat, config)
         self._gradient: Tensor | None = None
         self._received = self.flat
-        self._read = self.weights  # what products read: the weights, or their copies in bfloat16
+        self._of_received: dict[str, Tensor] = {}
+        self._copies: dict[str, Tensor] = {}  # of the weights, in the type that products read
         if precision == "bf16":
             names = [n for n, w in self.weights.items() if w.dim() == 2 and n != "mark.weight"]
-            self._read = {n: torch.empty_like(self.weights[n], dtype=self._type) for n in names}
+            if not config.tied:
+                names.remove("embed.weight")
+            self._copies = {n: torch.empty_like(self.weights[n], dtype=self._type) for n in names}
+        self._read: dict[str, Tensor] = {}  # what products read
 
     def load(self, flat: Tensor) -> None:
-        """Take over weights, float32 (n,); what later steps may be pulled back to."""
-        self._received = flat
+        """Take over weights, float32 (n,), which stay as they are while they are in use here; what
+        later steps may be pulled back to."""
         self.flat.copy_(flat)
-        self._changed()
+        if flat is not self._received or not self._of_received:
+            self._received = flat
+            views = named_views(flat, self.config)
+            read = {n: views[n].to(self._type) for n in self._copies} if self._copies else views
+            for layer in range(self.config.layers):
+                read.update(self._recurrent(layer, read))
+            self._of_received = read
+        self._read = dict(self._of_received)
 
-    def _changed(self) -> None:
-        if self._read is not self.weights:
-            for name, copy in self._read.items():
-                copy.copy_(self.weights[name])
+    def _recurrent(self, layer: int, read: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The weights from state to state, laid out for many small products forward and back."""
+        weight = read[f"lstm.weight_hh_l{layer}"]
+        back = weight.t()
+        if self._type != torch.float32:  # in float32 it is as fast as it is
+            back = reordered(back.contiguous())
+        return {f"forward {layer}": reordered(weight), f"back {layer}": back}
 
     def step(
         self,
@@ -94,23 +121,28 @@ class Kernel:
         clip_norm: float = 0.0,
         generator: torch.Generator | None = None,
         proximal: float = 0.0,
+        *,
+        last: bool = False,
     ) -> float:
         """One step of SGD on the batch's mean loss; gives that loss, in nats, before the step.
 
         A gradient longer than `clip_norm` (L2; 0: never) is scaled to it. With a generator, dropout
         is applied and draws from it. `proximal` times the way back to the weights received is
-        added to the gradient (FedProx).
+        added to the gradient (FedProx). After the `last` step before another `load`, nothing is made
+        ready for a next one.
         """
         count = len(batch.targets)
         losses = torch.empty(count)
-        pieces = list(self.backward(batch, 1 / count, losses, generator))
+        pieces = self.backward(batch, 1 / count, losses, generator)
         first = self.config.first_output
-        if proximal:
-            self.flat.lerp_(self._received, learning_rate * proximal)
-        if clip_norm == 0:
+        at_once = clip_norm == 0 and proximal == 0 and count <= _BLOCK
+        if at_once:
             for piece in pieces:
-                piece.add_to(self.weights, first, -learning_rate)
-        else:
+                piece.add_to(self.weights, first, -learning_rate, None if last else self._copies)
+                if not last:
+                    self._made_ready(piece.name)
+            return float(losses.mean())
+        if clip_norm:
             if self._gradient is None:
                 self._gradient = torch.empty_like(self.flat)
             gradient = self._gradient.zero_()
@@ -119,9 +151,26 @@ class Kernel:
                 piece.add_to(views, first, 1.0)
             norm = float(torch.linalg.vector_norm(gradient))
             scale = min(1.0, clip_norm / (norm + 1e-12))
+            if proximal:
+                self.flat.lerp_(self._received, learning_rate * proximal)
             self.flat.add_(gradient, alpha=-learning_rate * scale)
-        self._changed()
+        else:
+            all_pieces = list(pieces)
+            if proximal:
+                self.flat.lerp_(self._received, learning_rate * proximal)
+            for piece in all_pieces:
+                piece.add_to(self.weights, first, -learning_rate)
+        for name in () if last else self.weights:
+            if name in self._copies:
+                self._copies[name].copy_(self.weights[name])
+            self._made_ready(name)
         return float(losses.mean())
+
+    def _made_ready(self, name: str) -> None:
+        """The next products read the weights `name` as they are now."""
+        self._read[name] = self._copies.get(name, self.weights[name])
+        if name.startswith("lstm.weight_hh"):
+            self._read.update(self._recurrent(int(name.rpartition("_l")[2]), self._read))
 
     def backward(
         self,
@@ -133,11 +182,12 @@ class Kernel:
         """The gradient of the sum over words of scale times loss, piece by piece.
 
         `scale` is one number or one a word, float32 (N,); each word's loss is written to `losses`,
-        float32 (N,). A piece may be added to the weights only when all have come: the later ones
-        need the weights.
+        float32 (N,). A piece may be added to the weights as it comes, since nothing later reads
+        them, if all words are one block.
         """
         config, read = self.config, self._read
         masks = _masks(batch, config, generator)
+        before = batch.before
         x = self.weights["embed.weight"].index_select(0, batch.inputs)
         if config.marks:
             x += self.weights["mark.weight"].index_select(0, batch.marks)
@@ -156,13 +206,14 @@ class Kernel:
         yield from self._vocabulary(batch, scale, projected, flow, losses)
         if masks:
             flow = (flow * masks[1]).to(self._type)
+        back = torch.mm(flow, read["proj.weight"])
         yield Piece("proj.bias", flow)
         yield Piece("proj.weight", flow, x)
-        flow = torch.mm(flow, read["proj.weight"])
+        flow = back
         for layer in reversed(range(config.layers)):
-            gates = self._back(layer, flow, passed[layer], batch.sizes)
-            yield from _lstm_pieces(layer, gates, passed[layer], batch.sizes)
+            gates = self._back(layer, flow, passed[layer], batch.sizes, before)
             flow = torch.mm(gates, read[f"lstm.weight_ih_l{layer}"])
+            yield from _lstm_pieces(layer, gates, passed[layer], before)
         flow = flow.float()
         if masks:
             flow *= masks[0]
@@ -190,7 +241,7 @@ class Kernel:
         for start in range(0, len(targets), _BLOCK):
             part = slice(start, start + _BLOCK)
             scores = linear(projected[part], weight, bias)
-            chances = torch.softmax(scores, 1)
+            chances = torch.softmax(scores, 1, out=scores)
             right = torch.arange(len(chances)) * outputs + targets[part]
             each = chances.view(-1)
             losses[part] = -each[right].float().clamp_min(1e-38).log()
@@ -202,8 +253,8 @@ class Kernel:
 
     def _forward(self, layer: int, x: Tensor, sizes: tuple[int, ...]) -> _Passed:
         """One layer over all positions; x is (N, width), what it keeps is by word too."""
-        hidden, rounded = self.config.hidden, self._type != torch.float32
-        weight = reordered(self._read[f"lstm.weight_hh_l{layer}"], sizes[0])
+        hidden = self.config.hidden
+        weight = self._read[f"forward {layer}"]
         bias = self.weights[f"lstm.bias_ih_l{layer}"] + self.weights[f"lstm.bias_hh_l{layer}"]
         gates = torch.mm(x, self._read[f"lstm.weight_ih_l{layer}"].t()).float()
         gates += bias
@@ -224,16 +275,14 @@ class Kernel:
             if t:
                 cell.addcmul_(forget[t], cell_at[t - 1].narrow(0, 0, size))
             torch.tanh(cell, out=squashed_at[t])
-            if rounded:
-                state_at[t].copy_(show[t] * squashed_at[t])
-            else:
-                torch.mul(show[t], squashed_at[t], out=state_at[t])
+            torch.mul(show[t], squashed_at[t], out=state_at[t])
         return _Passed(x, gates, cells, squashed, states)
 
-    def _back(self, layer: int, flow: Tensor, passed: _Passed, sizes: tuple[int, ...]) -> Tensor:
+    def _back(
+        self, layer: int, flow: Tensor, passed: _Passed, sizes: tuple[int, ...], before: Tensor
+    ) -> Tensor:
         """The gradient at the gates' sums, (N, 4 hidden), of one at the states (N, hidden)."""
-        rounded = self._type != torch.float32
-        weight = self._read[f"lstm.weight_hh_l{layer}"].t()
+        weight = self._read[f"back {layer}"]
         flow = flow.float()
         read, forget, new, show = passed.gates.chunk(4, 1)
         # All that does not wait for the next position is done for all positions at once.
@@ -241,14 +290,19 @@ class Kernel:
         to_gates = torch.empty_like(passed.gates)
         by_read, by_forget, by_new, by_show = to_gates.chunk(4, 1)
         torch.mul(new * read, 1 - read, out=by_read)
-        torch.mul(_before(passed.cells, sizes) * forget, 1 - forget, out=by_forget)
+        by_forget[: sizes[0]] = 0
+        later = forget[sizes[0] :]
+        torch.mul(
+            passed.cells.index_select(0, before) * later, 1 - later, out=by_forget[sizes[0] :]
+        )
         torch.mul(read, 1 - new * new, out=by_new)
         torch.mul(passed.squashed * show, 1 - show, out=by_show)
-        found = to_gates if not rounded else torch.empty_like(to_gates, dtype=self._type)
+        found = torch.empty_like(to_gates, dtype=self._type)
         flow_at, to_cell_at, forget_at = (_split(v, sizes) for v in (flow, to_cell, forget))
-        gate_at, found_at = _split(to_gates, sizes), _split(found, sizes)
-        inner = to_gates.view(len(flow), 4, -1)
+        found_at = _split(found, sizes)
+        inner, inner_found = (v.view(len(flow), 4, -1) for v in (to_gates, found))
         inner_at, show_at = _split(inner[:, :3], sizes), _split(inner[:, 3], sizes)
+        inner_out, show_out = _split(inner_found[:, :3], sizes), _split(inner_found[:, 3], sizes)
         cell_after = flow
         for t in reversed(range(len(sizes))):
             state, more = flow_at[t], t + 1 < len(sizes)
@@ -257,10 +311,8 @@ class Kernel:
             cell = state * to_cell_at[t]
             if more:
                 cell.narrow(0, 0, sizes[t + 1]).addcmul_(cell_after, forget_at[t + 1])
-            inner_at[t].mul_(cell.unsqueeze(1))
-            show_at[t].mul_(state)
-            if rounded:
-                found_at[t].copy_(gate_at[t])
+            torch.mul(inner_at[t], cell.unsqueeze(1), out=inner_out[t])
+            torch.mul(show_at[t], state, out=show_out[t])
             cell_after = cell
         return found
 
@@ -288,25 +340,13 @@ def _split(values: Tensor, sizes: tuple[int, ...]) -> tuple[Tensor, ...]:
     return torch.split_with_sizes(values, sizes)
 
 
-def _before(values: Tensor, sizes: tuple[int, ...]) -> Tensor:
-    """For each word the row of the word before it in its message; zeros for first words."""
-    shifted = torch.zeros_like(values)
-    rows, shifted_rows = _split(values, sizes), _split(shifted, sizes)
-    for t in range(1, len(sizes)):
-        shifted_rows[t].copy_(rows[t - 1].narrow(0, 0, sizes[t]))
-    return shifted
-
-
-def _lstm_pieces(
-    layer: int, gates: Tensor, passed: _Passed, sizes: tuple[int, ...]
-) -> Iterator[Piece]:
+def _lstm_pieces(layer: int, gates: Tensor, passed: _Passed, before: Tensor) -> Iterator[Piece]:
     yield Piece(f"lstm.bias_ih_l{layer}", gates)
     yield Piece(f"lstm.bias_hh_l{layer}", gates)
     yield Piece(f"lstm.weight_ih_l{layer}", gates, passed.inputs)
-    if len(sizes) > 1:
-        later = sizes[0]
-        before = _before(passed.states, sizes)[later:]
-        yield Piece(f"lstm.weight_hh_l{layer}", gates[later:], before)
+    if len(before):
+        after = gates[len(gates) - len(before) :]
+        yield Piece(f"lstm.weight_hh_l{layer}", after, passed.states.index_select(0, before))
 
 
 def _masks(

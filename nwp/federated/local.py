@@ -109,8 +109,9 @@ def _train(
     generator = torch.Generator().manual_seed(seed)
     kernel.load(start)
     total, targets, steps = 0.0, 0, 0
-    for _ in range(work.epochs):
-        for loss, count in take_steps(kernel, user, work, rng, generator):
+    for epoch in range(work.epochs):
+        last = epoch + 1 == work.epochs
+        for loss, count in take_steps(kernel, user, work, rng, generator, last=last):
             total, targets, steps = total + loss * count, targets + count, steps + 1
     return total / max(targets, 1), steps
 
@@ -127,12 +128,23 @@ def take_steps(
     work: LocalWork,
     rng: np.random.Generator,
     generator: torch.Generator,
+    *,
+    last: bool = False,
 ) -> Iterator[tuple[float, int]]:
     """One epoch of steps of SGD from the kernel's weights; gives each batch's mean loss before its
-    step, and its number of targets. The generator is for dropout."""
-    for rows in batch_rows(user, work, rng):
+    step, and its number of targets. The generator is for dropout. After the `last` epoch the kernel
+    is good for no step before another `load`."""
+    batches = batch_rows(user, work, rng)
+    for i, rows in enumerate(batches):
         batch = pack([(user, rows)], work.max_positions)
-        loss = kernel.step(batch, work.learning_rate, work.clip_norm, generator, work.proximal)
+        loss = kernel.step(
+            batch,
+            work.learning_rate,
+            work.clip_norm,
+            generator,
+            work.proximal,
+            last=last and i + 1 == len(batches),
+        )
         yield loss, len(batch.targets)
 
 

@@ -30,6 +30,14 @@ class Packed:
     shape: tuple[int, int]
 
     @property
+    def before(self) -> Tensor:
+        """For each word that is not its message's first, in order, where the word before it is."""
+        sizes = np.array(self.sizes)
+        first = self.sizes[0]
+        found = np.arange(first, len(self.rows)) - np.repeat(sizes[:-1], sizes[1:])
+        return torch.from_numpy(found)
+
+    @property
     def places(self) -> npt.NDArray[np.int64]:
         """Where each word would stand in messages side by side, flattened: row times length + position."""
         positions = np.repeat(np.arange(len(self.sizes)), self.sizes)

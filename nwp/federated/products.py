@@ -15,6 +15,9 @@ _ONEDNN = hasattr(torch.ops.mkldnn, "_linear_pointwise") and bool(
     torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
 )
 
+_ROWS = 16  # a hint to oneDNN; the layout is the same for all small numbers
+_WIDE = 256  # columns from which oneDNN forms a gradient faster
+
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x weightᵀ + bias, (rows, in) and (out, in) to (rows, out); the weight may be `reordered`."""
@@ -24,9 +27,20 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return functional.linear(x, weight, bias)
 
 
-def reordered(weight: Tensor, rows: int) -> Tensor:
-    """A weight laid out for many products with so many rows or fewer; of use to `linear` alone."""
+def reordered(weight: Tensor) -> Tensor:
+    """A weight laid out for many products with few rows; of use to `linear` alone.
+
+    Worth it right after the weight was written, while the caches hold it: read from memory, the
+    same takes four times as long.
+    """
     if _ONEDNN:
-        laid_out: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, rows)
+        laid_out: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS)
         return laid_out
     return weight
+
+
+def outer(left: Tensor, right: Tensor) -> Tensor:
+    """leftᵀ right, (N, rows) and (N, columns) to (rows, columns): a gradient of weights."""
+    if left.dtype == torch.float32 and right.shape[1] >= _WIDE:
+        return linear(left.t(), right.t())
+    return torch.mm(left.t(), right)
