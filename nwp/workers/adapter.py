@@ -13,7 +13,6 @@ import hashlib
 import io
 import logging
 import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -43,6 +42,8 @@ from syft_permissions.spec.rule import Rule
 from syft_permissions.spec.ruleset import PERMISSION_FILE_NAME, RuleSet
 from syft_rds import SyftRDSClient, SyftRDSClientConfig
 from syft_rds.config import DATASET_COLLECTION_SPECS
+
+from nwp.temporary import TemporaryFolder
 
 logging.getLogger("syft").setLevel(logging.ERROR)
 
@@ -217,16 +218,16 @@ def create_dataset(
 
     Both are given piece by piece.
     """
-    with tempfile.TemporaryDirectory() as temporary, quiet():
+    with TemporaryFolder() as temporary, quiet():
         for part, content in (("private", private), ("mock", mock)):
-            folder = Path(temporary, part)
+            folder = temporary.path / part
             folder.mkdir(mode=0o700)
             with (folder / name).open("wb") as file:
                 file.writelines(content)
         dataset = client.create_dataset(
             name=DATASET,
-            mock_path=Path(temporary, "mock"),
-            private_path=Path(temporary, "private"),
+            mock_path=temporary.path / "mock",
+            private_path=temporary.path / "private",
             summary="Messages of some users, one JSON object a line",
             users=[reader],
             upload_private=False,  # True would upload plain text even with encryption on
@@ -323,8 +324,8 @@ def reject(job: Any, reason: str) -> None:
 
 def deposit(client: Client, job: Any, result: str, name: str) -> None:
     """Owner: close a job with a small text as its result."""
-    with tempfile.TemporaryDirectory() as temporary, quiet():
-        path = Path(temporary, name)
+    with TemporaryFolder() as temporary, quiet():
+        path = temporary.path / name
         path.write_text(result, encoding="utf-8")
         job.accept_by_depositing_result(str(path))
     sync(client)

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import json
 import random
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Self
 
 from nwp.corpus.split import only
@@ -20,6 +18,7 @@ from nwp.errors import BadMessage, BadSettings
 from nwp.federated.parcel import Envelope, Parcel, pack, peek, unpack
 from nwp.federated.plan import Plan, plan_digest, plan_text
 from nwp.federated.protocol import Phase, Replies
+from nwp.temporary import TemporaryFolder
 from nwp.text.building import public_order
 from nwp.workers import adapter
 from nwp.workers.channel import Channel, Tap
@@ -71,9 +70,9 @@ class Simulation:
     def __enter__(self) -> Self:
         if unknown := sorted(self.refusing - set(self.deals)):
             raise BadSettings(f"no worker {unknown[0]!r}", f"Workers: {', '.join(self.deals)}.")
-        self._temporary = tempfile.TemporaryDirectory(prefix="nwp-", ignore_cleanup_errors=True)
+        self._temporary = TemporaryFolder()
         self.threads = ThreadPoolExecutor(self.engine.width)
-        root = Path(self._temporary.name)
+        root = self._temporary.path
         self.store = adapter.new_store()
         self.server = adapter.open_client(SERVER, root / "server" / "box", self.store, owner=False)
         owners = {
@@ -99,7 +98,7 @@ class Simulation:
     def __exit__(self, *_: object) -> None:
         # First the threads: a datasite that still serves must not lose its folder under its feet.
         self.threads.shutdown(wait=True, cancel_futures=True)
-        self._temporary.cleanup()
+        self._temporary.close()
 
     def submit(self, plan: Plan, name: str) -> Job:
         """Send a plan to every worker as a job; each owner's policy decides at once."""
