@@ -26,18 +26,19 @@ _TO_LOCK = os.O_RDWR | os.O_NOFOLLOW
 
 
 class TemporaryFolder:
-    """A new folder `path` in the one for temporary files (TMPDIR) that only its owner may enter.
+    """A new folder `path` in `parent` (None: in TMPDIR) that only its owner may enter.
 
-    It is deleted by `close`, else at the end of the process, else by the next process that makes
-    one. Making one deletes those whose process is dead. A context manager.
+    It is deleted by `cleanup`, else at the end of the process, else by the next process that makes
+    one there. Making one deletes those whose process is dead. A context manager.
     """
 
-    def __init__(self) -> None:
-        remove_abandoned()
-        self.path, lock = _make()
+    def __init__(self, parent: Path | str | None = None) -> None:
+        parent = Path(parent or tempfile.gettempdir())
+        remove_abandoned(parent)
+        self.path, lock = _make(parent)
         self._closing = weakref.finalize(self, _delete_own, self.path, lock, os.getpid())
 
-    def close(self) -> None:
+    def cleanup(self) -> None:
         """Delete the folder and what is in it; a second time, nothing happens."""
         self._closing()
 
@@ -45,16 +46,15 @@ class TemporaryFolder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        self.cleanup()
 
 
-def remove_abandoned() -> int:
-    """Delete the caller's folders whose process is dead; returns how many there were.
+def remove_abandoned(parent: Path) -> int:
+    """Delete the caller's folders in `parent` whose process is dead; returns how many there were.
 
     Left alone are folders that are in use, another user's or open to one, and all that was not
     made here: what has another name or no lock.
     """
-    parent = Path(tempfile.gettempdir())
     removed = 0
     with os.scandir(parent) as entries:
         names = [entry.name for entry in entries if _NAME.fullmatch(entry.name)]
@@ -64,10 +64,10 @@ def remove_abandoned() -> int:
     return removed
 
 
-def _make() -> tuple[Path, int]:
+def _make(parent: Path) -> tuple[Path, int]:
     """A new folder and its lock, held."""
     while True:
-        path = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
         try:
             lock = os.open(path / LOCK, _TO_LOCK | os.O_CREAT, 0o600)
         except FileNotFoundError:

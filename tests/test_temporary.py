@@ -67,7 +67,7 @@ def test_a_folder_is_closed_to_others_and_gone_in_the_end(own_temporary_folder: 
         (folder.path / "a" / "b").mkdir(parents=True)
         (folder.path / "a" / "b" / "c").write_text("plain text")
     assert list(own_temporary_folder.iterdir()) == []
-    folder.close()
+    folder.cleanup()
 
 
 def test_a_folder_that_nobody_closes_goes_with_its_process(
@@ -95,7 +95,7 @@ def test_a_living_process_keeps_its_folder(child: tuple[subprocess.Popen[str], P
     _, folder = child
     with TemporaryFolder() as mine:
         (mine.path / "file").touch()
-        assert remove_abandoned() == 0
+        assert remove_abandoned(Path(tempfile.gettempdir())) == 0
         with TemporaryFolder():
             assert (mine.path / "file").exists()
             assert (folder / "worker" / "box" / "users.jsonl").exists()
@@ -107,10 +107,19 @@ def test_a_deletion_that_was_stopped_halfway_is_gone_on_with(
     folder = abandoned()
     with monkeypatch.context() as patch:
         patch.setattr(os, "listdir", lambda folder: [LOCK, "still being written"])
-        assert remove_abandoned() == 0
+        assert remove_abandoned(Path(tempfile.gettempdir())) == 0
     assert [path.name for path in folder.iterdir()] == [LOCK]
-    assert remove_abandoned() == 1
+    assert remove_abandoned(Path(tempfile.gettempdir())) == 1
     assert not folder.exists()
+
+
+def test_a_folder_may_be_made_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    left, other = abandoned(), abandoned()
+    left = left.rename(tmp_path / "elsewhere" / left.name)
+    with TemporaryFolder(tmp_path / "elsewhere") as folder:
+        assert list((tmp_path / "elsewhere").iterdir()) == [folder.path]
+    assert other.exists()
 
 
 def test_a_link_in_a_folder_is_removed_and_not_followed(tmp_path: Path) -> None:
@@ -121,7 +130,7 @@ def test_a_link_in_a_folder_is_removed_and_not_followed(tmp_path: Path) -> None:
     (folder / "link").symlink_to(kept)
     (folder / "sub").mkdir()
     (folder / "sub" / "link").symlink_to(kept / "file")
-    assert remove_abandoned() == 1
+    assert remove_abandoned(Path(tempfile.gettempdir())) == 1
     assert not folder.exists()
     assert (kept / "file").exists()
 
@@ -161,7 +170,7 @@ def _lock_is_a_link(folder: Path) -> None:
 def test_what_was_not_made_here_is_left_alone(change: object, own_temporary_folder: Path) -> None:
     assert callable(change)
     change(abandoned())
-    assert remove_abandoned() == 0
+    assert remove_abandoned(Path(tempfile.gettempdir())) == 0
     assert len(list(own_temporary_folder.rglob("users.jsonl"))) == 1
 
 
@@ -169,7 +178,7 @@ def test_another_users_folder_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> 
     folder = abandoned()
     someone = os.geteuid() + 1
     monkeypatch.setattr(os, "geteuid", lambda: someone)
-    assert remove_abandoned() == 0
+    assert remove_abandoned(Path(tempfile.gettempdir())) == 0
     assert (folder / "users.jsonl").exists()
 
 
@@ -244,7 +253,7 @@ def test_many_at_once_never_take_each_others(own_temporary_folder: Path) -> None
                     file.parent.mkdir()
                     file.write_text(f"{seed} {i}")
                     if rng.random() < 0.5:
-                        remove_abandoned()
+                        remove_abandoned(own_temporary_folder)
                     assert file.read_text() == f"{seed} {i}"
         except BaseException as error:
             failures.append(error)
@@ -262,6 +271,5 @@ def test_a_forked_copy_of_the_process_does_not_delete(monkeypatch: pytest.Monkey
     folder, own = TemporaryFolder(), os.getpid()
     with monkeypatch.context() as patch:
         patch.setattr(os, "getpid", lambda: own + 1)
-        folder.close()
+        folder.cleanup()
     assert (folder.path / LOCK).exists()
-    remove_abandoned()

@@ -98,7 +98,7 @@ class Simulation:
     def __exit__(self, *_: object) -> None:
         # First the threads: a datasite that still serves must not lose its folder under its feet.
         self.threads.shutdown(wait=True, cancel_futures=True)
-        self._temporary.close()
+        self._temporary.cleanup()
 
     def submit(self, plan: Plan, name: str) -> Job:
         """Send a plan to every worker as a job; each owner's policy decides at once."""
