@@ -2,29 +2,79 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+
+from nwp.errors import NwpError
+
+_PARTIAL = ".partial"
+_NO_SUCH_THING = (errno.EINVAL, errno.ENOTSUP)  # a file system that can't sync a folder
+_REMEDIES = {
+    errno.ENOSPC: "Free some space there",
+    errno.EDQUOT: "Free some space there, or ask for a larger quota",
+    errno.EFBIG: "Allow larger files (ulimit -f)",
+    errno.EACCES: "Allow writing there",
+    errno.EPERM: "Allow writing there",
+    errno.EROFS: "Allow writing there",
+}
 
 
 def write_atomic(path: Path, data: bytes | str, mode: int | None = None) -> None:
     """Replace `path` by `data` in one step: a reader, or a crash, sees the old or the new file.
 
-    The data is on disk (fsync) before the name points to it.
+    The data is on disk (fsync) before the name points to it, and the name is (fsync of the folder)
+    when this returns. OSError, with the file's name, when the disk is full or may not be written;
+    the old file is still there then.
     """
     raw = data.encode() if isinstance(data, str) else data
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(raw)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(mode if mode is not None else 0o666 & ~_umask())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        _make_folder(path.parent)
+        handle, temporary = tempfile.mkstemp(_PARTIAL, f".{path.name}.", path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(raw)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).chmod(mode if mode is not None else 0o666 & ~_umask())
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+    except OSError as error:  # those of writing tell no name, those of renaming a passing one
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def remove_partial(folder: Path) -> None:
+    """Delete what killed processes have left of files that they were writing to `folder` or below.
+
+    Only for a folder that nobody else writes to meanwhile.
+    """
+    for path in folder.rglob(f".*{_PARTIAL}"):
+        path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def told(what: str, then: str) -> Iterator[None]:
+    """Turn an OSError of the block into an NwpError: `what` failed and why; what to do, and `then`."""
+    try:
+        yield
+    except OSError as error:
+        raise NwpError(f"{what}: {reason(error)}", f"{remedy(error)}, {then}") from error
+
+
+def reason(error: OSError) -> str:
+    """What the system says, and of which file."""
+    return f"{error.filename or 'a file'}: {error.strerror or error}"
+
+
+def remedy(error: OSError) -> str:
+    """What helps against an error of the system's, without a full stop."""
+    return _REMEDIES.get(error.errno or 0, "Look into that")
 
 
 def shipped(name: str) -> Path:
@@ -32,6 +82,27 @@ def shipped(name: str) -> Path:
     package = Path(__file__).resolve().parent
     inside = package / "_shipped" / name
     return inside if inside.exists() else package.parent / name
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, each on disk before something is put into it."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring a folder's names to disk: without this a power cut may take back a renaming."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_SUCH_THING:
+            raise
+    finally:
+        os.close(handle)
 
 
 def _umask() -> int:

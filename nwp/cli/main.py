@@ -16,6 +16,7 @@ from nwp import __version__
 from nwp.cli import config, corpus, demo, evaluate, suggest, train
 from nwp.cli.effective import default_map
 from nwp.errors import BadSettings, Interrupted, NwpError
+from nwp.files import reason, remedy
 
 app = typer.Typer(
     name="nwp",
@@ -93,7 +94,7 @@ def execute(arguments: list[str]) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:  # a full disk, a folder that may not be written
-        return _fail("failed", f"{error.filename or 'a file'}: {error.strerror}", "", 1, as_json)
+        return _fail("failed", reason(error), f"{remedy(error)}, then try again.", 1, as_json)
     except Exception as error:
         if not as_json:
             raise

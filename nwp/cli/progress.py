@@ -69,6 +69,10 @@ class Rounds:
         else:
             self._say(f"round {report.number}/{self._rounds}: {line}; {self._left(report.number)}")
 
+    def warned(self, text: str) -> None:
+        """Something is not as it should be, and training goes on."""
+        err().print(f"warning: {text}")
+
     def _left(self, number: int) -> str:
         spent = time.monotonic() - self._began
         left = spent / (number - self._first) * (self._rounds - number)
@@ -82,7 +86,7 @@ class Rounds:
         """As training wants it."""
         from nwp.tasks.train import Watcher
 
-        return Watcher(self.enrolled, self.started, self.round_done)
+        return Watcher(self.enrolled, self.started, self.round_done, self.warned)
 
 
 @contextmanager

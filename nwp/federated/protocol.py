@@ -7,7 +7,7 @@ The server's state between phases is a parcel, so that it can be kept and read a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from nwp.federated.parcel import Parcel, Schema
@@ -73,6 +73,26 @@ class Replies:
     absent: Mapping[str, str] = field(default_factory=dict)
     bytes_down: int = 0
     bytes_up: int = 0
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What one round's exchanges moved, who did not answer why, and for how many seconds they went on
+    in an earlier process."""
+
+    bytes_down: int = 0
+    bytes_up: int = 0
+    absent: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def plus(self, replies: Replies) -> Traffic:
+        """With one more exchange."""
+        return replace(
+            self,
+            bytes_down=self.bytes_down + replies.bytes_down,
+            bytes_up=self.bytes_up + replies.bytes_up,
+            absent={**self.absent, **replies.absent},
+        )
 
 
 class Exchange(Protocol):

@@ -7,36 +7,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from nwp.errors import NoQuorum
 from nwp.federated import optimizers
 from nwp.federated.averaging import AGGREGATIONS
 from nwp.federated.plan import TrainPlan
-from nwp.federated.protocol import Aggregate, Aggregation, Exchange, Replies
+from nwp.federated.protocol import Aggregate, Aggregation, Exchange, Replies, Traffic
 from nwp.federated.state import Checkpoint, RoundReport, RunState, after
 from nwp.model.lstm import FloatArray
 
 # Given weights and a round's number: the metrics over all users, and what moved to find them.
 Validate = Callable[[FloatArray, int], tuple[Mapping[str, Any], Replies]]
-
-
-@dataclass(frozen=True)
-class Traffic:
-    """What one round's exchanges moved, and who did not answer why."""
-
-    bytes_down: int = 0
-    bytes_up: int = 0
-    absent: Mapping[str, str] | None = None
-
-    def plus(self, replies: Replies) -> Traffic:
-        """With one more exchange."""
-        return Traffic(
-            self.bytes_down + replies.bytes_down,
-            self.bytes_up + replies.bytes_up,
-            {**(self.absent or {}), **replies.absent},
-        )
 
 
 def start(plan: TrainPlan, weights: FloatArray) -> RunState:
@@ -78,9 +61,9 @@ def train(
             users=aggregate.users,
             bytes_down=traffic.bytes_down,
             bytes_up=traffic.bytes_up,
-            seconds=round(time.perf_counter() - began, 3),
+            seconds=round(traffic.seconds + time.perf_counter() - began, 3),
             valid=metrics,
-            absent=dict(traffic.absent or {}),
+            absent=dict(traffic.absent),
             kept=state.best_number == number,
         )
         state = after(state, history=(*state.history, report))
@@ -97,8 +80,10 @@ def run_round(
     checkpoint: Checkpoint,
 ) -> tuple[Aggregate, Traffic]:
     """All phases of one round's aggregation, going on after those that are already done."""
-    done, state = checkpoint.load_phase(number) or (0, aggregation.begin(plan, number, weights))
-    traffic = Traffic()
+    began = time.perf_counter()
+    fresh = (0, aggregation.begin(plan, number, weights), Traffic())
+    done, state, traffic = checkpoint.load_phase(number) or fresh
+    before = traffic.seconds
     for index, step in enumerate(aggregation.steps[done:], done + 1):
         requests = step.ask(plan, number, state)
         replies = exchange(step.phase, number, requests)
@@ -112,7 +97,8 @@ def run_round(
         state = step.collect(plan, state, replies.answers)
         traffic = traffic.plus(replies)
         if index < len(aggregation.steps):
-            checkpoint.save_phase(number, index, state)
+            spent = replace(traffic, seconds=before + time.perf_counter() - began)
+            checkpoint.save_phase(number, index, state, spent)
     return aggregation.finish(plan, state), traffic
 
 

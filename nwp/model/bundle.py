@@ -59,7 +59,10 @@ def default_bundle() -> Path:
 
 
 def save_bundle(bundle: Bundle, folder: Path) -> None:
-    """Write a bundle; equal bundles give equal bytes."""
+    """Write a bundle; equal bundles give equal bytes.
+
+    OSError, with the file's name, when the disk is full or may not be written.
+    """
     frequencies = [float(f"{f:.6g}") for f in bundle.frequencies]
     words = {**bundle.vocabulary.as_dict(), "frequencies": frequencies}
     files = {
@@ -67,6 +70,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         WEIGHTS: save({n: np.ascontiguousarray(bundle.tensors[n]) for n in sorted(bundle.tensors)}),
         VOCABULARY: (json.dumps(words, ensure_ascii=False, indent=0) + "\n").encode(),
     }
+    (folder / SETTINGS).unlink(missing_ok=True)  # what is there is no bundle any more
     for name, data in files.items():
         write_atomic(folder / name, data)
     settings = {

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import math
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -24,9 +27,9 @@ from nwp.federated.parcel import Parcel
 from nwp.federated.plan import SurveyPlan, TrainPlan, plan_digest
 from nwp.federated.protocol import Replies
 from nwp.federated.rounds import start, train
-from nwp.federated.state import Checkpoint, RunState
+from nwp.federated.state import STATE, Checkpoint, RunState
 from nwp.federated.surveying import SURVEY, read_survey
-from nwp.files import write_atomic
+from nwp.files import remove_partial, told, write_atomic
 from nwp.model.bundle import SETTINGS, WEIGHTS, Bundle, load_bundle, save_bundle
 from nwp.model.config import ModelConfig
 from nwp.model.lstm import FloatArray, NextWordModel
@@ -37,6 +40,8 @@ from nwp.text.vocabulary import FIRST_WORD
 from nwp.workers.channel import Tap
 from nwp.workers.engines import make_engine
 from nwp.workers.simulation import Job, Simulation, deal, usual_workers
+
+_WRITE_IT = "then --resume writes it."
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,7 @@ class Watcher:
     enrolled: Callable[[Simulation], None] = lambda simulation: None
     started: Callable[[Started], None] = lambda started: None
     round_done: Callable[[RunState], None] = lambda state: None
+    warned: Callable[[str], None] = lambda text: None
 
 
 def train_bundle(
@@ -112,32 +118,35 @@ def train_bundle(
 
     The state of the run is in `out/run`. With `resume`, a run goes on after its last durable round
     and a finished one gives its result again; `force` begins anew. BadInput when `out` holds
-    something and neither is asked.
+    something and neither is asked, or while another process trains into it. NwpError when the disk
+    is full or may not be written: what is durable stays.
     """
     watcher = watcher or Watcher()
     held = held_out(corpus, options.held_out, options.seed)
     every = only(corpus, set(corpus.users) - set(held)) if held else corpus
     corpus, words = _with_words(every)
-    run = _Run(out, _fingerprint(corpus, options), resume=resume)
-    finished = run.check(force=force)
-    if finished is not None:
-        return finished
-    began = time.perf_counter()
-    deals = deal(list(corpus.users), options.workers or usual_workers(len(corpus.users)))
-    engine = make_engine(options.processes)
-    try:
-        with Simulation(corpus, deals, engine, refusing=frozenset(options.refuse), tap=tap) as sim:
-            watcher.enrolled(sim)
-            trained = _train(sim, run, options, watcher)
-    finally:
-        engine.close()
-    bundle = _finished_bundle(corpus, words, options, trained, command)
-    save_bundle(bundle, out)
-    seconds = round(time.perf_counter() - began, 1)
-    left = {"held_out": list(held), "without_words": len(every.users) - len(corpus.users)}
-    result = {"model": str(out), **_result(trained, seconds), **left}
-    write_atomic(run.result, json.dumps(result) + "\n")
-    return result
+    with _Run(out, _fingerprint(corpus, options), resume=resume) as run:
+        finished = run.check(force=force)
+        if finished is not None:
+            return finished
+        began = time.perf_counter()
+        deals = deal(list(corpus.users), options.workers or usual_workers(len(corpus.users)))
+        engine = make_engine(options.processes)
+        refusing = frozenset(options.refuse)
+        try:
+            with Simulation(corpus, deals, engine, refusing=refusing, tap=tap) as sim:
+                watcher.enrolled(sim)
+                trained = _train(sim, run, options, watcher)
+        finally:
+            engine.close()
+        bundle = _finished_bundle(corpus, words, options, trained, command)
+        seconds = round(time.perf_counter() - began, 1)
+        left = {"held_out": list(held), "without_words": len(every.users) - len(corpus.users)}
+        result = {"model": str(out), **_result(trained, seconds), **left}
+        with told("training is done, but its bundle can't be written", _WRITE_IT):
+            save_bundle(bundle, out)
+            write_atomic(run.result, json.dumps(result) + "\n")
+        return result
 
 
 @dataclass(frozen=True)
@@ -155,7 +164,7 @@ def _train(sim: Simulation, run: _Run, options: TrainOptions, watcher: Watcher) 
     beginning, surveys = _beginning(sim, options)
     plan = _plan(sim, options, beginning)
     checkpoint = Checkpoint(run.folder, plan_digest(plan))
-    kept = checkpoint.load() if run.resume else None
+    kept = checkpoint.load(watcher.warned) if run.resume else None
     state = kept or start(plan, weights_of(beginning))
     resumed_from = state.number
     job = sim.submit(plan, "train")
@@ -165,6 +174,8 @@ def _train(sim: Simulation, run: _Run, options: TrainOptions, watcher: Watcher) 
             "Change the plan to what the owners' policies allow.",
         )
     run.begin()
+    # The workers' folders are new: what an earlier phase had left there is gone.
+    checkpoint.forget_phases()
     watcher.started(Started(sim, job, plan, surveys, options.k, state, plan.model.parameters))
     exchange = sim.exchange(job)
 
@@ -307,21 +318,28 @@ def _with_words(corpus: Corpus) -> tuple[Corpus, int]:
 
 
 def _fingerprint(corpus: Corpus, options: TrainOptions) -> str:
-    """What a run is of: the text and the options, as one digest."""
+    """What a run is of: the text, the options and the bundle to start from, as one digest."""
     digest = hashlib.sha256(json.dumps(options.decisive(), sort_keys=True).encode())
+    if options.base:
+        with contextlib.suppress(OSError):  # that it can't be read is told when it is
+            digest.update(Path(options.base, SETTINGS).read_bytes())
     for user, texts in corpus.users.items():
         digest.update(json.dumps([user, *texts]).encode())
     return digest.hexdigest()
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Run:
     """The folder of a run, `out/run`. Nothing is written before `begin`: a run that can't begin
-    leaves no trace, and no harm to the one that it was to replace."""
+    leaves no trace, and no harm to the one that it was to replace.
+
+    A context manager: from `check` or `begin` on the folder is locked, until the process ends.
+    """
 
     out: Path
     fingerprint: str
     resume: bool
+    _lock: int | None = None
 
     @property
     def folder(self) -> Path:
@@ -337,13 +355,21 @@ class _Run:
     def _mark(self) -> Path:
         return self.folder / "fingerprint"
 
+    def __enter__(self) -> _Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+
     def check(self, *, force: bool) -> dict[str, Any] | None:
         """Can this run begin in `out`, or go on there? The result, if it is finished already."""
         if self.out.exists() and not self.out.is_dir():
             raise BadInput(f"{self.out} is a file", "Give --out a folder.")
         there = {path.name for path in self.out.iterdir()} if self.out.exists() else set()
         bundled = {WEIGHTS, SETTINGS} <= there
-        if there and not (self._mark.exists() or bundled or there == {self.folder.name}):
+        begun = self._mark.exists() or (there == {self.folder.name} and self._is_empty())
+        if there and not (begun or bundled):
             raise BadInput(
                 f"{self.out} already holds something, and no training run",
                 "Give --out a folder that is new or empty.",
@@ -353,9 +379,11 @@ class _Run:
                 f"{self.out} already holds a training run",
                 "Go on with --resume, begin anew with --force, or give another --out.",
             )
+        if self.folder.is_dir():
+            self._take()
         if not self.resume:
             return None
-        if self._mark.exists() and self._mark.read_text().strip() != self.fingerprint:
+        if self._mark.exists() and self._mark.read_bytes().strip() != self.fingerprint.encode():
             raise BadInput(
                 f"the run in {self.out} has other settings, or the corpus has changed",
                 "Resume with exactly the settings it was started with, or begin anew with --force.",
@@ -365,14 +393,52 @@ class _Run:
                 f"{self.out} holds a model without the run that made it",
                 "Go on from its weights with --from and another --out, or begin anew with --force.",
             )
-        if not self.result.exists():
+        return self._finished() if bundled else None
+
+    def _is_empty(self) -> bool:
+        """Does the folder hold nothing but what a killed beginning leaves?"""
+        return all(path.name.startswith(f".{self._mark.name}.") for path in self.folder.iterdir())
+
+    def _finished(self) -> dict[str, Any] | None:
+        """The result of a run that has come to its end; None when it is not there, or damaged."""
+        try:
+            found = json.loads(self.result.read_bytes())
+        except (FileNotFoundError, ValueError):
             return None
-        found: dict[str, Any] = json.loads(self.result.read_text())
-        return found
+        return found if isinstance(found, dict) else None
 
     def begin(self) -> None:
-        """Make the folder of the run; an older run's goes, unless this one goes on from it."""
-        if not self.resume:
-            shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(self._mark, self.fingerprint + "\n")
+        """Make the folder of the run; an older run's content goes, unless this one goes on from it.
+
+        Killed at any point, it leaves the older run, or one that has not begun.
+        """
+        with told(f"no run can begin in {self.out}", "then give the same command again."):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._take()
+            for folder in (self.folder, self.out):
+                remove_partial(folder)
+            if not self.resume:
+                for path in (self.result, self.folder / STATE):
+                    path.unlink(missing_ok=True)
+            write_atomic(self._mark, self.fingerprint + "\n")
+            if not self.resume:
+                for path in self.folder.iterdir():
+                    if path.is_dir() and not path.is_symlink():
+                        shutil.rmtree(path)
+                    elif path != self._mark:
+                        path.unlink()
+
+    def _take(self) -> None:
+        """Lock the folder: two processes in one would delete each other's files."""
+        if self._lock is not None:
+            return
+        self._lock = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BadInput(
+                f"another process is training into {self.out}",
+                "Wait for its end, or give another --out.",
+            ) from error
+        except OSError:
+            pass  # a file system without locks: there it's for people to see to

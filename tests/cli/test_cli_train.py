@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -113,7 +115,10 @@ def test_force_begins_anew(nwp: Nwp, corpus: Path, bundle: Path) -> None:
     again = nwp("train", corpus, "--out", "m", *TINY, "--rounds", 2, "--force", "--json").result()
 
     assert (again["rounds"], again["resumed_from"]) == (2, None)
-    assert [path.name for path in Path("m/run").glob("round-*")] == ["round-2.safetensors"]
+    assert sorted(path.name for path in Path("m/run").iterdir()) == [
+        *("fingerprint", "result.json", "round-1.safetensors", "round-2.safetensors"),
+        "state.json",
+    ]
     assert json.loads(Path("m/settings.json").read_text())["about"]["training"]["rounds"] == 2
 
 
@@ -222,14 +227,102 @@ def test_a_model_without_its_run_cannot_be_resumed(nwp: Nwp, corpus: Path, bundl
     assert "--from" in said
 
 
-def test_a_damaged_checkpoint_is_named(nwp: Nwp, corpus: Path, bundle: Path) -> None:
+def test_a_damaged_checkpoint_is_told_and_the_one_before_leads_to_the_same_bytes(
+    nwp: Nwp, corpus: Path, bundle: Path
+) -> None:
     shutil.copytree(bundle, "m")
     Path("m/run/result.json").unlink()
-    Path("m/run/round-4.safetensors").write_bytes(b"nothing")
+    path = Path("m/run/round-4.safetensors")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 4]))
+
+    done = nwp("train", corpus, "--out", "m", *TINY, *ROUNDS, "--resume", "--json")
+
+    assert done.result()["resumed_from"] == 3
+    assert "warning: in m/run: round-4.safetensors is damaged" in done.err
+    assert bundle_bytes(Path("m")) == bundle_bytes(bundle)
+
+
+def test_damaged_checkpoints_are_named(nwp: Nwp, corpus: Path, bundle: Path) -> None:
+    shutil.copytree(bundle, "m")
+    Path("m/run/result.json").unlink()
+    for path in Path("m/run").glob("round-*"):
+        path.write_bytes(b"nothing")
 
     done = nwp("train", corpus, "--out", "m", *TINY, *ROUNDS, "--resume", "--json")
 
     assert "checkpoint in m/run is damaged" in done.error("bad-input")
+
+
+@pytest.mark.parametrize("left", ["model.safetensors", "settings.json"])
+def test_a_bundle_that_lost_a_file_is_written_again(
+    nwp: Nwp, corpus: Path, bundle: Path, left: str
+) -> None:
+    shutil.copytree(bundle, "m")
+    Path("m", left).unlink()
+
+    result = nwp("train", corpus, "--out", "m", *TINY, *ROUNDS, "--resume", "--json").result()
+
+    assert result["resumed_from"] == 4
+    assert bundle_bytes(Path("m")) == bundle_bytes(bundle)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff"])
+def test_a_damaged_result_is_found_again(
+    nwp: Nwp, corpus: Path, bundle: Path, content: bytes
+) -> None:
+    shutil.copytree(bundle, "m")
+    before = json.loads(Path("m/run/result.json").read_text())
+    Path("m/run/result.json").write_bytes(content)
+
+    again = nwp("train", corpus, "--out", "m", *TINY, *ROUNDS, "--resume", "--json").result()
+
+    other = {"model": "m", "seconds": again["seconds"], "resumed_from": 4}
+    assert again == before | other
+
+
+@pytest.mark.parametrize("flag", ["--force", "--resume"])
+def test_two_processes_never_train_into_one_folder(
+    nwp: Nwp, corpus: Path, bundle: Path, own_place: Path, flag: str
+) -> None:
+    shutil.copytree(bundle, "m")
+    before = files_in(own_place)
+    other = os.open("m/run", os.O_RDONLY)
+    try:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        done = nwp("train", corpus, "--out", "m", *TINY, *ROUNDS, flag, "--json")
+    finally:
+        os.close(other)
+
+    assert "another process is training into m" in done.error("bad-input")
+    assert files_in(own_place) == before
+    nwp("train", corpus, "--out", "m", *TINY, *ROUNDS, flag, "--json").result()
+
+
+def test_another_bundle_under_the_same_name_cannot_be_gone_on_from(
+    nwp: Nwp, corpus: Path, bundle: Path
+) -> None:
+    shutil.copytree(bundle, "base", ignore=shutil.ignore_patterns("run"))
+    words = ("train", corpus, "--out", "m", *TINY, *ROUNDS, "--from", "base", "--json")
+    nwp(*words).result()
+    settings = json.loads(Path("base/settings.json").read_text())
+    Path("base/settings.json").write_text(json.dumps(settings | {"about": {}}))
+
+    assert "other settings" in nwp(*words, "--resume").error("bad-input")
+
+
+def test_a_folder_called_run_that_is_none_is_left_alone(
+    nwp: Nwp, corpus: Path, own_place: Path
+) -> None:
+    Path("m/run").mkdir(parents=True)
+    Path("m/run/marathon.txt").write_text("mine")
+    before = files_in(own_place)
+
+    for flag in ("--force", "--resume"):
+        said = nwp("train", corpus, "--out", "m", *TINY, *ROUNDS, flag, "--json")
+        assert "no training run" in said.error("bad-input")
+
+    assert files_in(own_place) == before
 
 
 def test_training_goes_on_from_a_bundle_with_its_words_and_sizes(

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from nwp.federated.local import LocalWork, seed_for, train_group
 from nwp.federated.optimizers import NAMES, ServerOptimizer
 from nwp.federated.parcel import ArraySpec, Parcel, Schema
 from nwp.federated.plan import TrainPlan, plan_digest
-from nwp.federated.protocol import Aggregate, Aggregation, Phase, Replies, Step
+from nwp.federated.protocol import Aggregate, Aggregation, Phase, Replies, Step, Traffic
 from nwp.federated.rounds import run_round, start, train
 from nwp.federated.state import PHASE, STATE, Checkpoint, RunState
 from nwp.model.config import ModelConfig
@@ -301,10 +300,10 @@ def test_each_state_is_durable_before_it_is_given_out(tmp_path, in_memory, users
     validate = Perplexities(9, 8, 8.5, 7)
     for state in train(plan, begun, in_memory(plan, users), validate, checkpoint):
         assert deep(checkpoint.load()) == deep(state)
-        assert sorted(p.name for p in tmp_path.iterdir()) == [
-            f"round-{state.number}.safetensors",
+        assert {p.name for p in tmp_path.iterdir()} == {
+            *(f"round-{n}.safetensors" for n in (state.number - 1, state.number) if n),
             STATE,
-        ]
+        }
 
 
 @pytest.mark.parametrize("optimizer", NAMES)
@@ -379,7 +378,8 @@ def test_a_crash_at_any_point_of_saving_leaves_a_run_that_goes_on(
     validate = Perplexities(*range(100, 0, -1))
     *_, last = train(plan, state, in_memory(plan, users), validate, checkpoint)
     assert deep(last) == deep(whole[-1])
-    assert sorted(p.name for p in checkpoint.folder.iterdir()) == ["round-4.safetensors", STATE]
+    kept = ["round-3.safetensors", "round-4.safetensors", STATE]
+    assert sorted(p.name for p in checkpoint.folder.iterdir()) == kept
 
 
 def test_a_checkpoint_of_another_plan_is_refused(tmp_path, in_memory, users):
@@ -394,59 +394,6 @@ def test_a_checkpoint_of_another_plan_is_refused(tmp_path, in_memory, users):
 def test_no_checkpoint_is_none(tmp_path):
     assert Checkpoint(tmp_path / "nothing", "plan").load() is None
     assert Checkpoint(tmp_path, "plan").load_phase(1) is None
-
-
-@pytest.fixture
-def saved(tmp_path, in_memory, users) -> Checkpoint:
-    plan = make_plan(rounds=2)
-    return run_all(tmp_path, plan, in_memory(plan, users))[1]
-
-
-ROUND = "round-2.safetensors"
-DAMAGE: dict[str, tuple[str, Callable[[bytes], bytes | None]]] = {
-    "state empty": (STATE, lambda old: b""),
-    "state half": (STATE, lambda old: old[:5]),
-    "state of another form": (STATE, lambda old: b"[2]"),
-    "state without a round": (STATE, lambda old: b"{}"),
-    "state of no number": (STATE, lambda old: b'{"round": "two"}'),
-    "state of no finite number": (STATE, lambda old: b'{"round": Infinity}'),
-    "state of another round": (STATE, lambda old: b'{"round": 7}'),
-    "state not text": (STATE, lambda old: b"\xff\xfe\x00"),
-    "round gone": (ROUND, lambda old: None),
-    "round empty": (ROUND, lambda old: b""),
-    "round half": (ROUND, lambda old: old[: len(old) // 2]),
-    "round without its last byte": (ROUND, lambda old: old[:-1]),
-    "round longer": (ROUND, lambda old: old + b"\0"),
-    "round of other bytes": (ROUND, lambda old: b"hello" * 100),
-    "round's arrays renamed": (ROUND, lambda old: old.replace(b'"best"', b'"bust"')),
-    "round's report renamed": (ROUND, lambda old: old.replace(b"bytes_up", b"bytes_in")),
-    "round's plan renamed": (ROUND, lambda old: old.replace(b"plan", b"plot")),
-    "round's metadata renamed": (ROUND, lambda old: old.replace(b'"nwp"', b'"pwn"')),
-}
-
-
-@pytest.mark.parametrize(("name", "damage"), DAMAGE.values(), ids=DAMAGE.keys())
-def test_a_damaged_checkpoint_is_refused_with_a_hint(saved, name, damage):
-    path = saved.folder / name
-    old = path.read_bytes()
-    new = damage(old)
-    if new is None:
-        path.unlink()
-    else:
-        assert new != old
-        path.write_bytes(new)
-    with pytest.raises(BadInput, match="damaged") as error:
-        saved.load()
-    assert "--force" in error.value.hint
-
-
-def test_every_truncation_of_a_round_is_refused(saved):
-    path = saved.folder / ROUND
-    data = path.read_bytes()
-    for length in range(0, len(data), 97):
-        path.write_bytes(data[:length])
-        with pytest.raises(BadInput, match="damaged"):
-            saved.load()
 
 
 # --- an aggregation of two phases: clip each worker's update to the median norm --------------------
@@ -607,10 +554,8 @@ def test_a_crash_between_the_phases_goes_on_with_the_second(tmp_path, in_memory,
         ("norm", 3),
         ("clip", 3),
     ]
-    for mine, theirs in zip(rest, whole[1:], strict=True):
-        assert mine.weights.tobytes() == theirs.weights.tobytes()
-        assert mine.optimizer.first.tobytes() == theirs.optimizer.first.tobytes()
-        assert mine.optimizer.second.tobytes() == theirs.optimizer.second.tobytes()
+    # What moved before the crash is told, too.
+    assert [deep(state) for state in rest] == [deep(state) for state in whole[1:]]
     weights = whole[0].weights
     direct = clipped_directly(plan, users, 2, weights)
     aggregate, _ = run_round(
@@ -633,13 +578,15 @@ def test_too_few_answers_in_the_second_phase_keep_the_first(tmp_path, in_memory,
 
 
 STATE_BETWEEN = Parcel({"median": 0.1 + 0.2, "words": 12345678901}, {"x": np.arange(3.0)})
+MOVED = Traffic(bytes_down=3, bytes_up=5, absent={"one": "it is asleep"}, seconds=0.1)
 
 
 def test_a_phases_state_comes_back_as_it_was(tmp_path):
     checkpoint = Checkpoint(tmp_path, "p")
-    checkpoint.save_phase(3, 1, STATE_BETWEEN)
-    done, back = checkpoint.load_phase(3)
+    checkpoint.save_phase(3, 1, STATE_BETWEEN, MOVED)
+    done, back, moved = checkpoint.load_phase(3)
     assert done == 1
+    assert moved == MOVED
     assert dict(back.fields) == dict(STATE_BETWEEN.fields)
     assert type(back.fields["words"]) is int
     assert back.arrays["x"].tobytes() == STATE_BETWEEN.arrays["x"].tobytes()
@@ -647,7 +594,7 @@ def test_a_phases_state_comes_back_as_it_was(tmp_path):
 
 
 def test_a_phase_of_another_round_or_plan_is_not_used(tmp_path):
-    Checkpoint(tmp_path, "p").save_phase(3, 1, STATE_BETWEEN)
+    Checkpoint(tmp_path, "p").save_phase(3, 1, STATE_BETWEEN, MOVED)
     assert Checkpoint(tmp_path, "p").load_phase(2) is None
     assert Checkpoint(tmp_path, "p").load_phase(4) is None
     assert Checkpoint(tmp_path, "q").load_phase(3) is None
@@ -655,9 +602,11 @@ def test_a_phase_of_another_round_or_plan_is_not_used(tmp_path):
 
 def test_a_damaged_phase_lets_the_round_begin_again(tmp_path, in_memory, users, two_phases):
     checkpoint = Checkpoint(tmp_path, "p")
-    checkpoint.save_phase(1, 1, STATE_BETWEEN)
+    checkpoint.save_phase(1, 1, STATE_BETWEEN, MOVED)
     data = (tmp_path / PHASE).read_bytes()
-    for damaged in (b"", data[: len(data) // 2], data[:-1], b"hello", data.replace(b"nwp", b"pwn")):
+    flipped = bytes([*data[:-1], data[-1] ^ 1])
+    cut = (b"", data[: len(data) // 2], data[:-1])
+    for damaged in (*cut, flipped, b"hello", data.replace(b"nwp", b"pwn")):
         (tmp_path / PHASE).write_bytes(damaged)
         assert checkpoint.load_phase(1) is None
     exchange = in_memory(two_phases, users)
@@ -676,7 +625,3 @@ def test_a_round_of_one_phase_leaves_nothing_between(tmp_path, in_memory, users)
         Checkpoint(tmp_path, "p"),
     )
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_state_file_names_the_round(saved):
-    assert json.loads((saved.folder / STATE).read_text()) == {"round": 2}
