@@ -25,6 +25,7 @@ import numpy as np
 
 from nwp.errors import NwpError
 from nwp.model.lstm import FloatArray
+from nwp.temporary import TemporaryFolder
 
 _TRIES = 3
 _LARGE = 1 << 20  # bytes
@@ -73,7 +74,7 @@ class Processes:
         self.width, self._threads = count, threads
         self._lock = threading.Lock()
         self._pool: ProcessPoolExecutor | None = None
-        self._folder = tempfile.TemporaryDirectory(prefix="nwp-")
+        self._folder = TemporaryFolder()
         self._version = 0
 
     def run(
@@ -84,7 +85,7 @@ class Processes:
             return
         with self._lock:
             self._version += 1
-            folder = Path(self._folder.name, str(self._version))
+            folder = self._folder.path / str(self._version)
         folder.mkdir()
         path = folder / "shared.f32"
         shared.tofile(path)
