@@ -1,9 +1,9 @@
 """Runs `nwp` in processes that are killed at chosen moments: at the n-th change on disk, or later.
 
 Started as a program it imports what training needs once, and then forks for each run, since starting
-takes longer than training a tiny model does. A moment is a number of changes on disk (a file opened
-for writing, synced, renamed or deleted, a folder made or deleted): the process is killed before the
-change is made, or `delay` seconds after.
+takes longer than training a tiny model does. A moment is a change on disk (a file opened for writing,
+synced, renamed or deleted, a folder made or deleted): the process is killed before the change is
+made, or `delay` seconds after.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ _PATIENCE = 100  # seconds that one run may take
 
 @dataclass(frozen=True)
 class Kill:
-    """Before change number `at`: the whole group, only the parent, or only one worker process."""
+    """Before change number `at`, or the first that holds these words: the whole group, only the
+    parent, or only one worker process."""
 
-    at: int
+    at: int | str
     whom: str = "group"
     delay: float = 0.0
 
@@ -137,15 +138,16 @@ def _run(about: Mapping[str, Any]) -> None:
 
 def _arm(kill: Kill | None, log: IO[str]) -> None:
     """Count changes from now on, note each, and kill at the one named."""
-    count, owner, done = 0, os.getpid(), False
+    count, owner, reached, done = 0, os.getpid(), False, False
 
     def changes(what: str, path: object) -> None:
-        nonlocal count, done
+        nonlocal count, reached, done
         if os.getpid() != owner:
             return
         place = str(path).removeprefix(f"{Path.cwd()}/")
-        log.write(f"{what} {place}\n".replace("\n", " ").rstrip() + "\n")
-        if kill and not done and count >= kill.at:
+        line = f"{what} {place}"
+        log.write(f"{line}\n")
+        if kill and not done and (reached := reached or _is_at(kill, count, line)):
             done = _kill(kill)
         count += 1
 
@@ -163,6 +165,10 @@ def _arm(kill: Kill | None, log: IO[str]) -> None:
 
     os.fsync = synced
     sys.addaudithook(audit)
+
+
+def _is_at(kill: Kill, count: int, line: str) -> bool:
+    return kill.at in line if isinstance(kill.at, str) else kill.at == count
 
 
 def _kill(kill: Kill) -> bool:
