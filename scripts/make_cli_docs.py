@@ -18,6 +18,7 @@ COMMANDS = (
     "evaluate",
     "suggest",
     "prompt",
+    "bench",
     "corpus list",
     "corpus get",
     "corpus formats",

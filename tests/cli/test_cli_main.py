@@ -55,7 +55,7 @@ def test_every_command_is_there() -> None:
     names = {" ".join(words) for words, group in COMMANDS if not group}
 
     assert names == {
-        *("demo", "train", "evaluate", "suggest", "prompt"),
+        *("demo", "train", "evaluate", "suggest", "prompt", "bench"),
         *("corpus list", "corpus get", "corpus formats", "corpus show", "corpus sample"),
         *("corpus split", "corpus verify", "corpus import", "corpus remove", "config show"),
     }
