@@ -1,13 +1,7 @@
-"""How a worker runs its users: in this process, or in several with one thread each.
-
-An engine maps a function over tasks and gives the results in order. Each task is computed alike
-everywhere, so that the engine changes nothing in what comes out.
-"""
+"""Tasks in several processes of this machine, with one thread each."""
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import multiprocessing
 import os
 import shutil
@@ -19,52 +13,17 @@ from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from nwp.errors import NwpError
 from nwp.model.lstm import FloatArray
-from nwp.temporary import TemporaryFolder
+from nwp.workers.engines.computing import keep_memory, set_threads
+from nwp.workers.engines.interface import TRIES
 
-_TRIES = 3
 _LARGE = 1 << 20  # bytes
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
 _Call = tuple[Callable[..., Any], str, tuple[Any, ...]]
-
-
-class Engine(Protocol):
-    """Runs `function(shared, *task)` for each task, results in order.
-
-    `width` tells how many callers it serves at once: with 1, only one thread may use it.
-    """
-
-    width: int
-
-    def run(
-        self, function: Callable[..., Any], shared: FloatArray, tasks: Sequence[tuple[Any, ...]]
-    ) -> Iterator[Any]:
-        """`function` must be importable by name; `shared` is read, never written."""
-
-    def close(self) -> None:
-        """Free what the engine holds."""
-
-
-class InProcess:
-    """One task after another, here."""
-
-    def __init__(self, threads: int = 1) -> None:
-        self.width = 1
-        _set_threads(threads)
-
-    def run(
-        self, function: Callable[..., Any], shared: FloatArray, tasks: Sequence[tuple[Any, ...]]
-    ) -> Iterator[Any]:
-        """See `Engine`."""
-        return (function(shared, *task) for task in tasks)
-
-    def close(self) -> None:
-        """Nothing to free."""
 
 
 class Processes:
@@ -116,7 +75,7 @@ class Processes:
 
     def _result(self, call: _Call, future: Future[Any], pool: ProcessPoolExecutor) -> Any:
         """A task's result. When one process is killed its pool breaks whole: on to another pool."""
-        for left in reversed(range(_TRIES)):
+        for left in reversed(range(TRIES)):
             try:
                 return _read_back(future.result())
             except (BrokenProcessPool, CancelledError):
@@ -124,7 +83,7 @@ class Processes:
             if left:
                 future, pool = self._submit(call)
         raise NwpError(
-            f"a worker process was killed {_TRIES} times at the same work",
+            f"a worker process was killed {TRIES} times at the same work",
             "Is there enough memory? --processes 1 needs least.",
         )
 
@@ -140,12 +99,6 @@ class Processes:
         """End the processes."""
         self._drop(self._pool)
         self._folder.cleanup()
-
-
-def make_engine(processes: int, threads: int = 1) -> Engine:
-    """The engine for a number of processes (0: one for each core this process may use)."""
-    count = processes or len(os.sched_getaffinity(0))
-    return InProcess(threads) if count == 1 else Processes(count, threads)
 
 
 _cached: tuple[str, FloatArray] = ("", np.zeros(0, np.float32))
@@ -193,8 +146,8 @@ def _read_back(result: Any) -> Any:
 def _begin(threads: int) -> None:
     """In a worker process, first: Ctrl-C is the parent's to handle; without a parent, end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _set_threads(threads)
-    _keep_memory()
+    set_threads(threads)
+    keep_memory()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -203,18 +156,3 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-def _keep_memory() -> None:
-    """Let the C library keep what is freed: a step asks for the same large blocks again and again, and
-    the system would hand each out anew, page by page."""
-    with contextlib.suppress(OSError, AttributeError):  # where it is not glibc
-        library = ctypes.CDLL(None)
-        library.mallopt(_MMAP_THRESHOLD, 1 << 25)
-        library.mallopt(_TRIM_THRESHOLD, (1 << 31) - 1)
-
-
-def _set_threads(threads: int) -> None:
-    import torch
-
-    torch.set_num_threads(threads)

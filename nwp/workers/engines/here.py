@@ -1,0 +1,26 @@
+"""Tasks in this process, one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from nwp.model.lstm import FloatArray
+from nwp.workers.engines.computing import set_threads
+
+
+class InProcess:
+    """One task after another, here."""
+
+    def __init__(self, threads: int = 1) -> None:
+        self.width = 1
+        set_threads(threads)
+
+    def run(
+        self, function: Callable[..., Any], shared: FloatArray, tasks: Sequence[tuple[Any, ...]]
+    ) -> Iterator[Any]:
+        """See `Engine`."""
+        return (function(shared, *task) for task in tasks)
+
+    def close(self) -> None:
+        """Nothing to free."""
