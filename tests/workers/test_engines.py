@@ -114,11 +114,11 @@ def test_large_arrays_come_back_whole(engine: Engine) -> None:
 def test_large_arrays_that_nobody_fetches_are_not_left(processes: Processes) -> None:
     with pytest.raises(ValueError, match="no such number"):
         list(processes.run(large, SHARED, [(-1,), (1,), (2,)]))
-    assert list(Path(processes._folder.name).iterdir()) == []
+    assert list(processes._folder.path.iterdir()) == []
 
 
 def test_nothing_of_a_run_is_left_on_disk(processes: Processes) -> None:
-    folder = Path(processes._folder.name)
+    folder = processes._folder.path
     list(processes.run(add, SHARED, [(1,)]))
     results = processes.run(fail, SHARED, [(n,) for n in range(4)])
     with pytest.raises(KeyError):
@@ -169,7 +169,7 @@ def test_closing_ends_the_processes_and_deletes_the_folder(pipe: str) -> None:
     list(engine.run(meet, SHARED, [(n, pipe) for n in range(2)]))
     mine = set(multiprocessing.active_children()) - before
     assert len(mine) == 2
-    folder = Path(engine._folder.name)
+    folder = engine._folder.path
     assert folder.exists()
     engine.close()
     for process in mine:  # the pool's own thread collects them; here they are only watched
