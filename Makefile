@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+WITH_RAY := .venv/.with-ray
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
 
 .PHONY: demo test check fix check-all bundle clean
 .DEFAULT_GOAL := demo
@@ -9,7 +11,11 @@ READY := .venv/.ready
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "nwp needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(INSTALL) '.[dev]'
+	touch $@
+
+$(WITH_RAY): $(READY)
+	$(INSTALL) '.[dev,ray]'
 	touch $@
 
 demo: $(READY) ## set up, then train on the sample corpus, explain, and open the prompt
@@ -27,7 +33,7 @@ fix: $(READY) ## let the formatter and the linter mend what they can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-check-all: check ## everything, the slow tests too
+check-all: check $(WITH_RAY) ## everything, the slow tests and those with Ray too
 	$(BIN)/python -m pytest
 
 bundle: $(READY) ## make the model that ships, from the sample corpus

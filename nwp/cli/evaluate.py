@@ -9,7 +9,7 @@ import typer
 
 from nwp.cli.output import figure, out, percent, print_json, tell_of
 from nwp.cli.reading import Columns, Dates, Form, Me, SkipBad, read_options
-from nwp.cli.train import Corpus, Json, Processes, Workers
+from nwp.cli.train import Corpus, EngineName, Json, Processes, RayAddress, Workers
 
 if TYPE_CHECKING:
     from nwp.tasks.evaluate import Evaluation
@@ -46,6 +46,8 @@ def evaluate(
     ] = None,
     workers: Workers = 0,
     processes: Processes = 0,
+    engine: EngineName = "auto",
+    ray_address: RayAddress = "",
     form: Form = "",
     columns: Columns = "",
     dates: Dates = "",
@@ -84,6 +86,8 @@ def evaluate(
             workers=workers,
             baselines=baselines,
             processes=processes,
+            engine=engine,
+            ray_address=ray_address,
             watch=watch,
         )
     if as_json:

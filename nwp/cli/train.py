@@ -20,6 +20,21 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and no
 Processes = Annotated[
     int, typer.Option(min=0, help="Processes to compute in; 0: one a core. Changes no result.")
 ]
+EngineName = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        metavar="auto|here|processes|ray",
+        help="Where to compute. Changes no result.",
+    ),
+]
+RayAddress = Annotated[
+    str,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="A Ray cluster that this machine is a node of; else RAY_ADDRESS, else one is started here.",
+    ),
+]
 Workers = Annotated[
     int, typer.Option(min=0, help="Workers to deal the users to; 0: about 4 users each.")
 ]
@@ -68,6 +83,8 @@ def train(
         typer.Option(min=0, rich_help_panel=_RUN, help="Stop after so many without a better one."),
     ] = 0,
     processes: Processes = 0,
+    engine: EngineName = "auto",
+    ray_address: RayAddress = "",
     refuse: Annotated[
         list[str] | None,
         typer.Option(
@@ -189,6 +206,8 @@ def train(
         base=base,
         refuse=tuple(refuse or ()),
         processes=processes,
+        engine=engine,
+        ray_address=ray_address,
     )
     out_folder = out_folder or Path(f"{plain_name(corpus)}-model")
     found = load_corpus(
@@ -243,7 +262,7 @@ def _repeatable() -> str:
     kept: list[str] = []
     for word in words:
         name, _, value = word.partition("=")
-        if name in ("--out", "--processes"):
+        if name in ("--out", "--processes", "--engine", "--ray-address"):
             if not value:
                 next(words, None)
             continue

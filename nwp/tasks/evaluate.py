@@ -69,11 +69,14 @@ def evaluate_bundle(
     workers: int = 0,
     baselines: bool = False,
     processes: int = 0,
+    engine: str = "auto",
+    ray_address: str = "",
     watch: Callable[[int, int], None] = lambda done, users: None,
 ) -> Evaluation:
     """Count on `part` of each user's messages; `baselines` (see `nwp.evaluation.baselines`) too.
 
     Training each user's own model takes longest: `watch` is told how many of all users are done.
+    `engine`, `processes` and `ray_address` are those of `nwp.workers.engines.make_engine`.
     Refused when baselines are asked for a corpus that is not the caller's own: they pool its text.
     """
     if baselines and not corpus.own:
@@ -84,14 +87,14 @@ def evaluate_bundle(
     bundle = load_bundle(model)
     weights = weights_of(bundle)
     part_of((), part)  # before the workers are set up: is there such a part?
-    engine = make_engine(processes)
+    runs = make_engine(processes, name=engine, ray_address=ray_address)
     try:
-        users, withheld, total = _on_workers(corpus, bundle, weights, part, workers, engine)
+        users, withheld, total = _on_workers(corpus, bundle, weights, part, workers, runs)
         others: Mapping[str, Mapping[str, Counts]] = {}
         if baselines:
-            others = _baselines(corpus, bundle, part, engine, watch)
+            others = _baselines(corpus, bundle, part, runs, watch)
     finally:
-        engine.close()
+        runs.close()
     if not total.tokens:
         raise BadCorpus(
             f"the {part} part of {corpus.name} has no words",

@@ -41,7 +41,7 @@ from nwp.workers.channel import Tap
 from nwp.workers.engines import make_engine
 from nwp.workers.simulation import Job, Simulation, deal, usual_workers
 
-_WRITE_IT = "then --resume writes it."
+_UNDECISIVE = ("processes", "engine", "ray_address")
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,8 @@ class TrainOptions:
 
     `workers` 0: about four users a worker. `cohort` 0: a twentieth of the users, but 8 or more.
     `held_out`: a share or names of users left out whole. `base`: a bundle to start from, whose
-    vocabulary and sizes are kept. `processes` 0: one a core.
+    vocabulary and sizes are kept. `engine`, `processes` (0: one a core) and `ray_address` say where it
+    is computed (`nwp.workers.engines.make_engine`).
     """
 
     workers: int = 0
@@ -73,10 +74,12 @@ class TrainOptions:
     base: str | None = None
     refuse: tuple[str, ...] = ()
     processes: int = 0
+    engine: str = "auto"
+    ray_address: str = ""
 
     def decisive(self) -> dict[str, Any]:
         """The options that a resumed run must share with the one it goes on from."""
-        return {k: v for k, v in asdict(self).items() if k != "processes"}
+        return {k: v for k, v in asdict(self).items() if k not in _UNDECISIVE}
 
 
 @dataclass(frozen=True)
@@ -125,28 +128,26 @@ def train_bundle(
     held = held_out(corpus, options.held_out, options.seed)
     every = only(corpus, set(corpus.users) - set(held)) if held else corpus
     corpus, words = _with_words(every)
-    with _Run(out, _fingerprint(corpus, options), resume=resume) as run:
-        finished = run.check(force=force)
-        if finished is not None:
-            return finished
-        began = time.perf_counter()
-        deals = deal(list(corpus.users), options.workers or usual_workers(len(corpus.users)))
-        engine = make_engine(options.processes)
-        refusing = frozenset(options.refuse)
-        try:
-            with Simulation(corpus, deals, engine, refusing=refusing, tap=tap) as sim:
-                watcher.enrolled(sim)
-                trained = _train(sim, run, options, watcher)
-        finally:
-            engine.close()
-        bundle = _finished_bundle(corpus, words, options, trained, command)
-        seconds = round(time.perf_counter() - began, 1)
-        left = {"held_out": list(held), "without_words": len(every.users) - len(corpus.users)}
-        result = {"model": str(out), **_result(trained, seconds), **left}
-        with told("training is done, but its bundle can't be written", _WRITE_IT):
-            save_bundle(bundle, out)
-            write_atomic(run.result, json.dumps(result) + "\n")
-        return result
+    run = _Run(out, _fingerprint(corpus, options), resume=resume)
+    finished = run.check(force=force)
+    if finished is not None:
+        return finished
+    began = time.perf_counter()
+    deals = deal(list(corpus.users), options.workers or usual_workers(len(corpus.users)))
+    engine = make_engine(options.processes, name=options.engine, ray_address=options.ray_address)
+    try:
+        with Simulation(corpus, deals, engine, refusing=frozenset(options.refuse), tap=tap) as sim:
+            watcher.enrolled(sim)
+            trained = _train(sim, run, options, watcher)
+    finally:
+        engine.close()
+    bundle = _finished_bundle(corpus, words, options, trained, command)
+    save_bundle(bundle, out)
+    seconds = round(time.perf_counter() - began, 1)
+    left = {"held_out": list(held), "without_words": len(every.users) - len(corpus.users)}
+    result = {"model": str(out), **_result(trained, seconds), **left}
+    write_atomic(run.result, json.dumps(result) + "\n")
+    return result
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -16,10 +15,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from engine_tasks import add, die, die_once, fail, large, meet, slow_when_even
+from engine_tasks import add, die, die_once, ended, fail, large, meet, slow_when_even
 
 from nwp.corpus.types import Corpus
-from nwp.errors import NwpError
+from nwp.errors import BadSettings, NwpError
 from nwp.federated.local import seed_for, train_group
 from nwp.federated.plan import TrainPlan
 from nwp.model.lstm import FloatArray
@@ -198,6 +197,39 @@ def test_make_engine_follows_the_number_of_processes(monkeypatch: pytest.MonkeyP
     four.close()
 
 
+def test_make_engine_goes_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(make_engine(0, name="here"), InProcess)
+    one = make_engine(1, name="processes")
+    assert isinstance(one, Processes)
+    assert one.width == 1
+    one.close()
+    for settings, wrong in (
+        ({"name": "spark"}, "no engine 'spark'"),
+        ({"name": "here", "processes": 2}, "--engine here is one process"),
+        ({"name": "auto", "ray_address": "head:6379"}, "is for --engine ray"),
+        ({"name": "processes", "ray_address": "head:6379"}, "is for --engine ray"),
+    ):
+        with pytest.raises(BadSettings, match=wrong):
+            make_engine(**settings)  # type: ignore[arg-type]
+
+
+def test_a_cluster_named_in_the_environment_is_used_by_the_engine_ray_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Messages do not leave the machine because of a variable that somebody else has set."""
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+    assert isinstance(make_engine(), InProcess)
+
+
+def test_without_ray_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(BadSettings, match="needs Ray, which is not installed") as error:
+        make_engine(2, name="ray")
+    assert 'pip install "nwp[ray]"' in error.value.hint
+
+
 PARENT = """
 import sys
 import numpy as np
@@ -237,13 +269,3 @@ def test_processes_end_when_their_parent_is_killed(tmp_path: Path, pipe: str) ->
             parent.kill()
             for child in itertools.filterfalse(ended, children):  # should they not by themselves
                 os.kill(child, signal.SIGKILL)
-
-
-def ended(pid: int, seconds: float = 0) -> bool:
-    """Has a process ended, or does it within so many seconds?"""
-    try:
-        process = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    with os.fdopen(process):
-        return bool(select.select([process], [], [], seconds)[0])
