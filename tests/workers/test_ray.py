@@ -51,16 +51,16 @@ def ray() -> Iterator[ModuleType]:
 
 
 @pytest.fixture(scope="module")
-def cluster(ray: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def cluster(ray: ModuleType) -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
-    found = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
-    )
-    found.add_node(num_cpus=1)
-    yield found
-    ray.shutdown()
-    found.shutdown()
+    with ScratchFolder() as folder:
+        head = {"num_cpus": 1, "include_dashboard": False, "temp_dir": str(folder.path)}
+        found = Cluster(initialize_head=True, head_node_args=head)
+        found.add_node(num_cpus=1)
+        yield found
+        ray.shutdown()
+        found.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +198,16 @@ def test_settings_that_contradict_a_cluster_are_refused(
     monkeypatch.setenv("RAY_ADDRESS", cluster.address)
     with pytest.raises(BadSettings, match="as many processes as it has CPUs"):
         make_engine(2, name="ray")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "head", "ray://127.0.0.1:1", "[::1]:1"])
+def test_an_address_where_no_cluster_is_is_refused_at_once(ray: ModuleType, address: str) -> None:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        pytest.raises(NwpError, match=r"no Ray cluster answers|the address for Ray's client"),
+    ):
+        patch.setattr(ray, "is_initialized", lambda: False)
+        OnRay(address)
 
 
 # A cluster of this machine's own, started and ended by the engine: in a process of its own, for a process

@@ -17,6 +17,7 @@ import logging
 import os
 import platform
 import secrets
+import socket
 import tempfile
 import threading
 from collections import deque
@@ -198,7 +199,9 @@ def _connected(ray: ModuleType, address: str, count: int) -> Iterator[None]:
         )
     with contextlib.ExitStack() as stack:
         settings: dict[str, Any] = {"address": address}
-        if not address:
+        if address:
+            _check_reachable(address)
+        else:
             stack.enter_context(_environment(RAY_AUTH_TOKEN=_TOKEN))
             system = tempfile.gettempdir()
             parent = system if len(system) <= _LONGEST_PARENT else "/tmp"
@@ -221,6 +224,20 @@ def _connected(ray: ModuleType, address: str, count: int) -> Iterator[None]:
                 "are Python and Ray the same everywhere?",
             ) from error
         yield
+
+
+def _check_reachable(address: str) -> None:
+    """NwpError where nobody answers: Ray itself would take minutes to say so."""
+    host, _, port = address.rpartition(":")
+    if address == "auto":  # Ray looks for a cluster on this machine
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, ValueError) as error:
+        raise NwpError(
+            f"no Ray cluster answers at {address}: {error}",
+            "Give HOST:PORT of a running one (ray start --head --port=6379), or no address.",
+        ) from error
 
 
 @contextlib.contextmanager
