@@ -43,7 +43,7 @@ from syft_permissions.spec.ruleset import PERMISSION_FILE_NAME, RuleSet
 from syft_rds import SyftRDSClient, SyftRDSClientConfig
 from syft_rds.config import DATASET_COLLECTION_SPECS
 
-from nwp.scratch import ScratchFolder
+from nwp.temporary import TemporaryFolder
 
 logging.getLogger("syft").setLevel(logging.ERROR)
 
@@ -218,7 +218,7 @@ def create_dataset(
 
     Both are given piece by piece.
     """
-    with ScratchFolder() as temporary, quiet():
+    with TemporaryFolder() as temporary, quiet():
         for part, content in (("private", private), ("mock", mock)):
             folder = temporary.path / part
             folder.mkdir(mode=0o700)
@@ -324,7 +324,7 @@ def reject(job: Any, reason: str) -> None:
 
 def deposit(client: Client, job: Any, result: str, name: str) -> None:
     """Owner: close a job with a small text as its result."""
-    with ScratchFolder() as temporary, quiet():
+    with TemporaryFolder() as temporary, quiet():
         path = temporary.path / name
         path.write_text(result, encoding="utf-8")
         job.accept_by_depositing_result(str(path))

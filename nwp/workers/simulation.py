@@ -18,7 +18,7 @@ from nwp.errors import BadMessage, BadSettings
 from nwp.federated.parcel import Envelope, Parcel, pack, peek, unpack
 from nwp.federated.plan import Plan, plan_digest, plan_text
 from nwp.federated.protocol import Phase, Replies
-from nwp.scratch import ScratchFolder
+from nwp.temporary import TemporaryFolder
 from nwp.text.building import public_order
 from nwp.workers import adapter
 from nwp.workers.channel import Channel, Tap
@@ -70,7 +70,7 @@ class Simulation:
     def __enter__(self) -> Self:
         if unknown := sorted(self.refusing - set(self.deals)):
             raise BadSettings(f"no worker {unknown[0]!r}", f"Workers: {', '.join(self.deals)}.")
-        self._temporary = ScratchFolder()
+        self._temporary = TemporaryFolder()
         self.threads = ThreadPoolExecutor(self.engine.width)
         root = self._temporary.path
         self.store = adapter.new_store()

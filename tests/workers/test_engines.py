@@ -22,6 +22,7 @@ from nwp.errors import BadSettings, NwpError
 from nwp.federated.local import seed_for, train_group
 from nwp.federated.plan import TrainPlan
 from nwp.model.lstm import FloatArray
+from nwp.temporary import LOCK
 from nwp.text.vocabulary import encode
 from nwp.workers.engines import Engine, InProcess, Processes, make_engine
 
@@ -113,7 +114,7 @@ def test_large_arrays_come_back_whole(engine: Engine) -> None:
 def test_large_arrays_that_nobody_fetches_are_not_left(processes: Processes) -> None:
     with pytest.raises(ValueError, match="no such number"):
         list(processes.run(large, SHARED, [(-1,), (1,), (2,)]))
-    assert list(processes._folder.path.iterdir()) == []
+    assert [path.name for path in processes._folder.path.iterdir()] == [LOCK]
 
 
 def test_nothing_of_a_run_is_left_on_disk(processes: Processes) -> None:
@@ -122,7 +123,7 @@ def test_nothing_of_a_run_is_left_on_disk(processes: Processes) -> None:
     results = processes.run(fail, SHARED, [(n,) for n in range(4)])
     with pytest.raises(KeyError):
         list(results)
-    assert list(folder.iterdir()) == []
+    assert [path.name for path in folder.iterdir()] == [LOCK]
 
 
 def test_a_killed_process_loses_nothing(processes: Processes, tmp_path: Path) -> None:

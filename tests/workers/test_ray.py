@@ -28,7 +28,7 @@ from nwp.errors import BadSettings, NwpError
 from nwp.federated.local import seed_for, train_group
 from nwp.federated.plan import TrainPlan
 from nwp.model.lstm import FloatArray
-from nwp.scratch import ScratchFolder
+from nwp.temporary import TemporaryFolder
 from nwp.text.vocabulary import encode
 from nwp.workers.engines import InProcess, OnRay, Processes, make_engine, on_ray
 
@@ -54,7 +54,7 @@ def ray() -> Iterator[ModuleType]:
 def cluster(ray: ModuleType) -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
-    with ScratchFolder() as folder:
+    with TemporaryFolder() as folder:
         head = {"num_cpus": 1, "include_dashboard": False, "temp_dir": str(folder.path)}
         found = Cluster(initialize_head=True, head_node_args=head)
         found.add_node(num_cpus=1)
@@ -284,7 +284,7 @@ def test_a_cluster_of_its_own_ends_with_whoever_started_it(
         process.communicate(timeout=60)
     assert all(ended(child, 30) for child in children)
     assert folder.exists() == (number == signal.SIGKILL)
-    ScratchFolder().cleanup()  # the next run, whatever it is
+    TemporaryFolder().cleanup()  # the next run, whatever it is
     assert not folder.exists()
 
 

@@ -13,7 +13,7 @@ def keep_memory() -> None:
     the system would hand each out anew, page by page."""
     with contextlib.suppress(OSError, AttributeError):  # where it is not glibc
         library = ctypes.CDLL(None)
-        library.mallopt(_MMAP_THRESHOLD, 1 << 30)
+        library.mallopt(_MMAP_THRESHOLD, 1 << 25)
         library.mallopt(_TRIM_THRESHOLD, (1 << 31) - 1)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from nwp.model.lstm import FloatArray
-from nwp.workers.engines.computing import set_threads
+from nwp.workers.engines.computing import keep_memory, set_threads
 
 
 class InProcess:
@@ -15,6 +15,7 @@ class InProcess:
     def __init__(self, threads: int = 1) -> None:
         self.width = 1
         set_threads(threads)
+        keep_memory()
 
     def run(
         self, function: Callable[..., Any], shared: FloatArray, tasks: Sequence[tuple[Any, ...]]

@@ -32,7 +32,7 @@ import numpy as np
 import nwp
 from nwp.errors import BadSettings, NwpError
 from nwp.model.lstm import FloatArray
-from nwp.scratch import ScratchFolder
+from nwp.temporary import TemporaryFolder
 from nwp.workers.engines.computing import keep_memory, set_threads
 from nwp.workers.engines.interface import TRIES
 
@@ -209,7 +209,7 @@ def _connected(ray: ModuleType, address: str, count: int) -> Iterator[None]:
                 "address": "local",
                 "num_cpus": count,
                 "include_dashboard": False,
-                "_temp_dir": str(stack.enter_context(ScratchFolder(parent)).path),
+                "_temp_dir": str(stack.enter_context(TemporaryFolder(parent)).path),
                 "_system_config": {"task_oom_retries": TRIES - 1},  # endless, if nobody says
             }
         stack.enter_context(_environment(RAY_USAGE_STATS_ENABLED="0"))

@@ -19,7 +19,7 @@ import numpy as np
 
 from nwp.errors import NwpError
 from nwp.model.lstm import FloatArray
-from nwp.scratch import ScratchFolder
+from nwp.temporary import TemporaryFolder
 from nwp.workers.engines.computing import keep_memory, set_threads
 from nwp.workers.engines.interface import TRIES
 
@@ -34,7 +34,7 @@ class Processes:
         self.width, self._threads = count, threads
         self._lock = threading.Lock()
         self._pool: ProcessPoolExecutor | None = None
-        self._folder = ScratchFolder()
+        self._folder = TemporaryFolder()
         self._version = 0
 
     def run(
