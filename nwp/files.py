@@ -64,7 +64,8 @@ def told(what: str, then: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise NwpError(f"{what}: {reason(error)}", f"{remedy(error)}, {then}") from error
+        hint = f"{remedy(error) or 'Look into that'}, {then}"
+        raise NwpError(f"{what}: {reason(error)}", hint) from error
 
 
 def reason(error: OSError) -> str:
@@ -73,8 +74,8 @@ def reason(error: OSError) -> str:
 
 
 def remedy(error: OSError) -> str:
-    """What helps against an error of the system's, without a full stop."""
-    return _REMEDIES.get(error.errno or 0, "Look into that")
+    """What helps against an error of the system's, without a full stop; empty where that is unknown."""
+    return _REMEDIES.get(error.errno or 0, "")
 
 
 def shipped(name: str) -> Path:

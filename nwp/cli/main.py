@@ -95,7 +95,8 @@ def execute(arguments: list[str]) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:  # a full disk, a folder that may not be written
-        return _fail("failed", reason(error), f"{remedy(error)}, then try again.", 1, as_json)
+        hint = f"{remedy(error)}, then try again." if remedy(error) else ""
+        return _fail("failed", reason(error), hint, 1, as_json)
     except Exception as error:
         if not as_json:
             raise

@@ -164,7 +164,8 @@ def test_an_error_of_the_system_is_told_with_its_file(
 
     done = nwp("corpus", "list")
 
-    assert (done.code, done.err) == (1, "nwp: some/file: No space left on device\n")
+    hint = "     Free some space there, then try again.\n"
+    assert (done.code, done.err) == (1, f"nwp: some/file: No space left on device\n{hint}")
     assert "some/file" in nwp("corpus", "list", "--json").error("failed")
 
 
