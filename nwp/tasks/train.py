@@ -41,6 +41,7 @@ from nwp.workers.channel import Tap
 from nwp.workers.engines import make_engine
 from nwp.workers.simulation import Job, Simulation, deal, usual_workers
 
+_WRITE_IT = "then --resume writes it."
 _UNDECISIVE = ("processes", "engine", "ray_address")
 
 
@@ -128,26 +129,29 @@ def train_bundle(
     held = held_out(corpus, options.held_out, options.seed)
     every = only(corpus, set(corpus.users) - set(held)) if held else corpus
     corpus, words = _with_words(every)
-    run = _Run(out, _fingerprint(corpus, options), resume=resume)
-    finished = run.check(force=force)
-    if finished is not None:
-        return finished
-    began = time.perf_counter()
-    deals = deal(list(corpus.users), options.workers or usual_workers(len(corpus.users)))
-    engine = make_engine(options.processes, name=options.engine, ray_address=options.ray_address)
-    try:
-        with Simulation(corpus, deals, engine, refusing=frozenset(options.refuse), tap=tap) as sim:
-            watcher.enrolled(sim)
-            trained = _train(sim, run, options, watcher)
-    finally:
-        engine.close()
-    bundle = _finished_bundle(corpus, words, options, trained, command)
-    save_bundle(bundle, out)
-    seconds = round(time.perf_counter() - began, 1)
-    left = {"held_out": list(held), "without_words": len(every.users) - len(corpus.users)}
-    result = {"model": str(out), **_result(trained, seconds), **left}
-    write_atomic(run.result, json.dumps(result) + "\n")
-    return result
+    with _Run(out, _fingerprint(corpus, options), resume=resume) as run:
+        finished = run.check(force=force)
+        if finished is not None:
+            return finished
+        began = time.perf_counter()
+        deals = deal(list(corpus.users), options.workers or usual_workers(len(corpus.users)))
+        name, address = options.engine, options.ray_address
+        engine = make_engine(options.processes, name=name, ray_address=address)
+        refusing = frozenset(options.refuse)
+        try:
+            with Simulation(corpus, deals, engine, refusing=refusing, tap=tap) as sim:
+                watcher.enrolled(sim)
+                trained = _train(sim, run, options, watcher)
+        finally:
+            engine.close()
+        bundle = _finished_bundle(corpus, words, options, trained, command)
+        seconds = round(time.perf_counter() - began, 1)
+        left = {"held_out": list(held), "without_words": len(every.users) - len(corpus.users)}
+        result = {"model": str(out), **_result(trained, seconds), **left}
+        with told("training is done, but its bundle can't be written", _WRITE_IT):
+            save_bundle(bundle, out)
+            write_atomic(run.result, json.dumps(result) + "\n")
+        return result
 
 
 @dataclass(frozen=True)
