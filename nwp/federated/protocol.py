@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from nwp.federated.memory import Memory
 from nwp.federated.parcel import Parcel, Schema
 from nwp.federated.plan import Plan
 from nwp.model.lstm import FloatArray
@@ -49,6 +50,10 @@ class WorkerSide(Protocol):
 
     def recall(self) -> Parcel:
         """What an earlier phase of this round kept; an empty parcel when none did."""
+
+    @property
+    def memory(self) -> Memory:
+        """What this worker keeps from round to round, by name and user. It may be handed to `run`."""
 
 
 @dataclass(frozen=True)

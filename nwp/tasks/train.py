@@ -126,7 +126,14 @@ def train_bundle(
     deals = deal(list(corpus.users), options.workers or usual_workers(len(corpus.users)))
     engine = make_engine(options.processes)
     try:
-        with Simulation(corpus, deals, engine, refusing=frozenset(options.refuse), tap=tap) as sim:
+        with Simulation(
+            corpus,
+            deals,
+            engine,
+            refusing=frozenset(options.refuse),
+            tap=tap,
+            memory=run.folder / "workers",
+        ) as sim:
             watcher.enrolled(sim)
             trained = _train(sim, run, options, watcher)
     finally:
