@@ -16,7 +16,7 @@ cell states, gates and sums stay float32.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -94,31 +94,39 @@ class Kernel:
         clip_norm: float = 0.0,
         generator: torch.Generator | None = None,
         proximal: float = 0.0,
+        correction: Tensor | None = None,
+        more: Sequence[Packed] = (),
     ) -> float:
         """One step of SGD on the batch's mean loss; gives that loss, in nats, before the step.
 
         A gradient longer than `clip_norm` (L2; 0: never) is scaled to it. With a generator, dropout
         is applied and draws from it. `proximal` times the way back to the weights received is
-        added to the gradient (FedProx).
+        added to the gradient (FedProx), and so is `correction`, float32 (n,) (SCAFFOLD); clipping
+        concerns neither. `more` is the rest of a batch that is too large to be computed at once.
         """
-        count = len(batch.targets)
-        losses = torch.empty(count)
-        pieces = list(self.backward(batch, 1 / count, losses, generator))
-        first = self.config.first_output
-        if proximal:
-            self.flat.lerp_(self._received, learning_rate * proximal)
-        if clip_norm == 0:
-            for piece in pieces:
-                piece.add_to(self.weights, first, -learning_rate)
-        else:
+        sizes = [len(part.targets) for part in (batch, *more)]
+        losses = torch.empty(sum(sizes))
+        first, kept, gradient = self.config.first_output, clip_norm != 0 or bool(more), self.flat
+        pieces: list[Piece] = []
+        if kept:
             if self._gradient is None:
                 self._gradient = torch.empty_like(self.flat)
             gradient = self._gradient.zero_()
             views = named_views(gradient, self.config)
-            for piece in pieces:
+        for part, each in zip((batch, *more), torch.split(losses, sizes), strict=True):
+            pieces = list(self.backward(part, 1 / len(losses), each, generator))
+            for piece in pieces if kept else ():
                 piece.add_to(views, first, 1.0)
-            norm = float(torch.linalg.vector_norm(gradient))
-            scale = min(1.0, clip_norm / (norm + 1e-12))
+        if proximal:
+            self.flat.lerp_(self._received, learning_rate * proximal)
+        if correction is not None:
+            self.flat.add_(correction, alpha=-learning_rate)
+        if not kept:
+            for piece in pieces:
+                piece.add_to(self.weights, first, -learning_rate)
+        else:
+            norm = float(torch.linalg.vector_norm(gradient)) if clip_norm else 0.0
+            scale = min(1.0, clip_norm / (norm + 1e-12)) if clip_norm else 1.0
             self.flat.add_(gradient, alpha=-learning_rate * scale)
         self._changed()
         return float(losses.mean())

@@ -10,9 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from nwp.errors import NoQuorum
 from nwp.federated import optimizers
-from nwp.federated.averaging import AGGREGATIONS
+from nwp.federated.aggregations import AGGREGATIONS
+from nwp.federated.parcel import Parcel
 from nwp.federated.plan import TrainPlan
 from nwp.federated.protocol import Aggregate, Aggregation, Exchange, Replies
 from nwp.federated.state import Checkpoint, RoundReport, RunState, after
@@ -41,7 +44,9 @@ class Traffic:
 
 def start(plan: TrainPlan, weights: FloatArray) -> RunState:
     """The state before the first round."""
-    return RunState(0, weights, optimizers.init(plan.server, len(weights)), weights)
+    carried = {name: np.zeros_like(weights) for name in AGGREGATIONS[plan.aggregation].carried}
+    optimizer = optimizers.init(plan.server, len(weights))
+    return RunState(0, weights, optimizer, weights, carried=carried)
 
 
 def train(
@@ -57,12 +62,18 @@ def train(
         began = time.perf_counter()
         number = state.number + 1
         aggregate, traffic = run_round(
-            plan, aggregation, number, state.weights, exchange, checkpoint
+            plan, aggregation, number, state.weights, exchange, checkpoint, state.carried
         )
         weights, optimizer = optimizers.step(
             plan.server, state.optimizer, state.weights, aggregate.update
         )
-        state = after(state, number=number, weights=weights, optimizer=optimizer)
+        state = after(
+            state,
+            number=number,
+            weights=weights,
+            optimizer=optimizer,
+            carried={**state.carried, **aggregate.carried},
+        )
         metrics: Mapping[str, Any] | None = None
         if number % plan.validate_every == 0 or number == plan.rounds:
             metrics, replies = validate(weights, number)
@@ -95,9 +106,13 @@ def run_round(
     weights: FloatArray,
     exchange: Exchange,
     checkpoint: Checkpoint,
+    carried: Mapping[str, FloatArray] | None = None,
 ) -> tuple[Aggregate, Traffic]:
-    """All phases of one round's aggregation, going on after those that are already done."""
-    done, state = checkpoint.load_phase(number) or (0, aggregation.begin(plan, number, weights))
+    """All phases of one round's aggregation, going on after those that are already done. `carried`
+    is what the aggregation of the last round left for this one."""
+    begun = aggregation.begin(plan, number, weights)
+    begun = Parcel(begun.fields, {**begun.arrays, **(carried or {})})
+    done, state = checkpoint.load_phase(number) or (0, begun)
     traffic = Traffic()
     for index, step in enumerate(aggregation.steps[done:], done + 1):
         requests = step.ask(plan, number, state)

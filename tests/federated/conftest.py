@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from nwp.federated.averaging import AGGREGATIONS
+from nwp.federated.aggregations import AGGREGATIONS
 from nwp.federated.memory import Memory
 from nwp.federated.parcel import Envelope, Parcel, pack, unpack
 from nwp.federated.plan import Plan

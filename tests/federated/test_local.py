@@ -337,7 +337,7 @@ def test_seeds_tell_rounds_users_and_the_borders_between_parts_apart():
     "wrong",
     [
         {"epochs": 0},
-        {"batch": 0},
+        {"batch": -1},
         {"max_positions": 0},
         {"learning_rate": 0.0},
         {"learning_rate": -1.0},

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from nwp.errors import BadInput, NoQuorum
-from nwp.federated import averaging
+from nwp.federated import aggregations, averaging
 from nwp.federated import state as state_module
 from nwp.federated.local import LocalWork, seed_for, train_group
 from nwp.federated.optimizers import NAMES, ServerOptimizer
@@ -532,7 +532,7 @@ CLIPPED = Aggregation(
 
 @pytest.fixture
 def two_phases(monkeypatch) -> Iterator[TrainPlan]:
-    monkeypatch.setitem(averaging.AGGREGATIONS, "clipped", CLIPPED)
+    monkeypatch.setitem(aggregations.AGGREGATIONS, "clipped", CLIPPED)
     return make_plan(aggregation="clipped", rounds=3, server=ADAM)
 
 
