@@ -117,8 +117,8 @@ def client_update(
 def loss(w: Weights, config: ModelConfig, batch: Batch) -> torch.Tensor:
     """Mean cross-entropy of the real targets, the LSTM written out gate by gate (one layer)."""
     messages, positions = batch.inputs.shape
-    h = c = torch.zeros(messages, config.hidden)
-    total, count = torch.zeros(()), 0
+    h = c = w["proj.weight"].new_zeros(messages, config.hidden)
+    total, count = h.new_zeros(()), 0
     rows = w["embed.weight"][config.first_output :] if config.tied else w["out.weight"]
     for t in range(positions):
         x = w["embed.weight"][batch.inputs[:, t]]
