@@ -13,6 +13,7 @@ before. So a version is kept for each round that may still be begun again, and o
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -121,6 +122,8 @@ class Memory:
         shutil.rmtree(self._root, ignore_errors=True)
         for path in self.folder.glob(self._between("*").name):
             path.unlink()
+        with contextlib.suppress(OSError):  # there is something else in it
+            self.folder.rmdir()
 
     @property
     def _root(self) -> Path:

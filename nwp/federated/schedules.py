@@ -60,3 +60,15 @@ def learning_rate(schedule: Schedule, rate: float, number: int, rounds: int) -> 
     if schedule.name == "inverse-sqrt":
         return rate * math.sqrt(top / number)
     return rate
+
+
+def schedule_text(schedule: Schedule) -> str:
+    """A schedule in words, as a model card has them: what plays no part is left out."""
+    words = [schedule.name]
+    if schedule.name == "step":
+        words[0] = f"step, times {schedule.factor:g} every {schedule.every} rounds"
+    elif schedule.name in ("linear", "cosine"):
+        words[0] += f" to {schedule.final:g} of it"
+    if schedule.warmup:
+        words.append(f"after {schedule.warmup} rounds of warm-up")
+    return " ".join(words)

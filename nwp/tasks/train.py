@@ -18,14 +18,17 @@ from nwp.corpus.types import Corpus
 from nwp.errors import BadCorpus, BadInput, NoQuorum
 from nwp.evaluation.counts import metrics
 from nwp.evaluation.phases import VALIDATE, total
+from nwp.federated.algorithms import algorithm
 from nwp.federated.local import LocalWork
 from nwp.federated.optimizers import ServerOptimizer
 from nwp.federated.parcel import Parcel
 from nwp.federated.plan import SurveyPlan, TrainPlan, plan_digest
 from nwp.federated.protocol import Replies
 from nwp.federated.rounds import start, train
+from nwp.federated.schedules import Schedule, schedule_text
 from nwp.federated.state import Checkpoint, RunState
 from nwp.federated.surveying import SURVEY, read_survey
+from nwp.federated.weighting import Weighting
 from nwp.files import write_atomic
 from nwp.model.bundle import SETTINGS, WEIGHTS, Bundle, load_bundle, save_bundle
 from nwp.model.config import ModelConfig
@@ -60,6 +63,9 @@ class TrainOptions:
     dropout: float = 0.2
     local: LocalWork = LocalWork(batch=16, learning_rate=4.0, clip_norm=0.5)
     server: ServerOptimizer = ServerOptimizer("fedadam", learning_rate=0.03)
+    algorithm: str = "fedavg"
+    weighting: Weighting = Weighting()
+    schedule: Schedule = Schedule()
     rounds: int = 60
     cohort: int = 0
     validate_every: int = 5
@@ -68,6 +74,9 @@ class TrainOptions:
     base: str | None = None
     refuse: tuple[str, ...] = ()
     processes: int = 0
+
+    def __post_init__(self) -> None:
+        algorithm(self.algorithm).check(self.local)
 
     def decisive(self) -> dict[str, Any]:
         """The options that a resumed run must share with the one it goes on from."""
@@ -155,6 +164,7 @@ class _Trained:
     beginning: Bundle
     state: RunState
     resumed_from: int
+    algorithm: str
 
 
 def _train(sim: Simulation, run: _Run, options: TrainOptions, watcher: Watcher) -> _Trained:
@@ -184,7 +194,7 @@ def _train(sim: Simulation, run: _Run, options: TrainOptions, watcher: Watcher) 
         state = reached
         watcher.round_done(state)
     sim.close(job)
-    return _Trained(plan, beginning, state, resumed_from)
+    return _Trained(plan, beginning, state, resumed_from, options.algorithm)
 
 
 def _finished_bundle(
@@ -204,7 +214,7 @@ def _finished_bundle(
         "vocabulary": len(plan.words),
         "best_round": state.best_number,
         "valid": dict(state.best_valid),
-        "training": _training(plan),
+        "training": {"algorithm": trained.algorithm, **_training(plan)},
         "from": options.base,
         "command": command,
     }
@@ -214,6 +224,7 @@ def _finished_bundle(
 def _result(trained: _Trained, seconds: float) -> dict[str, Any]:
     plan, state = trained.plan, trained.state
     return {
+        "algorithm": trained.algorithm,
         "rounds": state.number,
         "resumed_from": trained.resumed_from or None,
         "workers": len(plan.workers),
@@ -264,6 +275,9 @@ def _plan(sim: Simulation, options: TrainOptions, bundle: Bundle) -> TrainPlan:
         workers={worker: len(users) for worker, users in sim.deals.items()},
         local=options.local,
         server=options.server,
+        aggregation=algorithm(options.algorithm).aggregation,
+        weighting=options.weighting,
+        schedule=options.schedule,
         rounds=options.rounds,
         cohort=options.cohort or max(8, len(sim.corpus.users) // 20),
         seed=options.seed,
@@ -285,6 +299,10 @@ def _training(plan: TrainPlan) -> dict[str, Any]:
         "learning_rate": plan.local.learning_rate,
         "clip_norm": plan.local.clip_norm,
         "max_positions": plan.local.max_positions,
+        "proximal": plan.local.proximal,
+        "weights": plan.weighting.by,
+        "weight_cap": plan.weighting.cap,
+        "schedule": schedule_text(plan.schedule),
         "optimizer": plan.server.name,
         "server_learning_rate": plan.server.learning_rate,
         "seed": plan.seed,
