@@ -117,10 +117,23 @@ def train(
         ),
     ] = True,
     dropout: Annotated[float, typer.Option(min=0, max=0.9, rich_help_panel=_MODEL)] = 0.2,
+    algorithm: Annotated[
+        str,
+        typer.Option(
+            metavar="fedavg|fedsgd|scaffold",
+            rich_help_panel=_LOCAL,
+            help="What users do and what is added up; the server's step is chosen apart.",
+        ),
+    ] = "fedavg",
     epochs: Annotated[int, typer.Option(min=1, rich_help_panel=_LOCAL, help="A round.")] = 1,
     batch: Annotated[
-        int, typer.Option(min=1, rich_help_panel=_LOCAL, help="Messages a step.")
-    ] = 16,
+        int | None,
+        typer.Option(
+            min=0,
+            rich_help_panel=_LOCAL,
+            help="Messages a step; 0: all of a user's. Else 16, with fedsgd 0.",
+        ),
+    ] = None,
     learning_rate: Annotated[
         float, typer.Option(rich_help_panel=_LOCAL, help="Of plain SGD.")
     ] = 4.0,
@@ -136,12 +149,48 @@ def train(
             min=0, rich_help_panel=_LOCAL, help="FedProx's mu: a pull to the received weights."
         ),
     ] = 0.0,
+    schedule: Annotated[
+        str,
+        typer.Option(
+            metavar="constant|linear|cosine|step|inverse-sqrt",
+            rich_help_panel=_LOCAL,
+            help="How the learning rate falls from round to round.",
+        ),
+    ] = "constant",
+    warmup: Annotated[
+        int,
+        typer.Option(min=0, rich_help_panel=_LOCAL, help="Rounds in which it rises before that."),
+    ] = 0,
+    final_share: Annotated[
+        float,
+        typer.Option(
+            rich_help_panel=_LOCAL, help="Left of the rate in the last round (linear, cosine)."
+        ),
+    ] = 0.1,
+    step_rounds: Annotated[
+        int, typer.Option(min=1, rich_help_panel=_LOCAL, help="From one step to the next (step).")
+    ] = 10,
+    step_factor: Annotated[
+        float, typer.Option(rich_help_panel=_LOCAL, help="Of the rate, at each step (step).")
+    ] = 0.5,
     precision: Annotated[
         str,
         typer.Option(
             metavar="fp32|bf16", rich_help_panel=_LOCAL, help="Of products; sums stay fp32."
         ),
     ] = "fp32",
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="words|messages|equal|clipped",
+            rich_help_panel=_SERVER,
+            help="What a user counts by. Else words, with scaffold equal.",
+        ),
+    ] = None,
+    weight_cap: Annotated[
+        int,
+        typer.Option(min=0, rich_help_panel=_SERVER, help="Words a user counts for (clipped)."),
+    ] = 0,
     server_optimizer: Annotated[
         str,
         typer.Option(
@@ -166,6 +215,10 @@ def train(
 
     Example:  nwp train sample --out my-model --rounds 60
 
+    Example:  nwp train sample --algorithm scaffold --cohort 32
+
+    Example:  nwp train sample --weights clipped --weight-cap 200 --warmup 5
+
     CORPUS may be any export that `nwp corpus formats` lists, as it is.
 
     Ctrl-C stops after the last finished round; the same command with --resume goes on from there
@@ -173,10 +226,14 @@ def train(
     """
     from nwp.cli.progress import watching
     from nwp.corpus.load import load_corpus, plain_name
+    from nwp.federated.algorithms import algorithm as algorithm_of
     from nwp.federated.local import LocalWork
     from nwp.federated.optimizers import ServerOptimizer
+    from nwp.federated.schedules import Schedule
+    from nwp.federated.weighting import Weighting
     from nwp.tasks.train import TrainOptions, train_bundle
 
+    usual = algorithm_of(algorithm)
     options = TrainOptions(
         workers=workers,
         held_out=held_out,
@@ -190,7 +247,7 @@ def train(
         dropout=dropout,
         local=LocalWork(
             epochs,
-            batch,
+            usual.batch if batch is None else batch,
             learning_rate,
             max_positions,
             clip_norm,
@@ -198,6 +255,9 @@ def train(
             proximal=proximal,
         ),
         server=ServerOptimizer(server_optimizer, server_learning_rate, momentum, beta2, epsilon),
+        algorithm=algorithm,
+        weighting=Weighting(weights or usual.weights, weight_cap),
+        schedule=Schedule(schedule, warmup, final_share, step_rounds, step_factor),
         rounds=rounds,
         cohort=cohort,
         validate_every=validate_every,

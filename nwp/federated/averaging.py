@@ -1,74 +1,96 @@
 """Plain averaging: each worker trains its users of the cohort and sends one weighted mean back.
 
 Steps 3 to 8 of FedAvg's server loop (McMahan et al. 2017, Algorithm 1), in one phase. The weight of
-a user is the number of words trained on. A worker adds its users up, so that the server sees one
-update a worker and none of a user, unless the worker has one user alone in the cohort.
+a user is the number of words trained on, if the plan does not say otherwise. A worker adds its
+users up, so that the server sees one update a worker and none of a user, unless the worker has one
+user alone in the cohort.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from nwp.errors import BadMessage
 from nwp.federated.cohort import draw_cohort
-from nwp.federated.local import deal_groups, seed_for, train_group
+from nwp.federated.local import deal_groups, seed_for, train_group, words_trained
 from nwp.federated.parcel import ArraySpec, Parcel, Schema
 from nwp.federated.plan import Plan, TrainPlan
 from nwp.federated.protocol import Aggregate, Aggregation, Phase, Step, WorkerSide
 from nwp.model.lstm import FloatArray
+from nwp.text.vocabulary import Encoded
 
 
-def _training(plan: Plan) -> TrainPlan:
+def training(plan: Plan) -> TrainPlan:
+    """The plan, if it is one to train by; else BadMessage."""
     if not isinstance(plan, TrainPlan):
         raise BadMessage(f"a {plan.kind} plan does not allow training")
     return plan
 
 
 def _request(plan: Plan) -> Schema:
-    size = _training(plan).model.parameters
+    size = training(plan).model.parameters
     return Schema(
         arrays={"weights": ArraySpec("float32", (size,)), "users": ArraySpec("int64", (None,))}
     )
 
 
 def _reply(plan: Plan) -> Schema:
-    size = _training(plan).model.parameters
-    return Schema(
-        fields={"words": int, "users": int, "loss": float},
-        arrays={"update": ArraySpec("float32", (size,))},
-    )
+    size = training(plan).model.parameters
+    return Schema(reply_fields(training(plan)), {"update": ArraySpec("float32", (size,))})
+
+
+def reply_fields(plan: TrainPlan) -> dict[str, type]:
+    """What a worker tells of its users: `words` trained on, how many `users`, their mean `loss`; and
+    the sum of their weights, if it is neither of these."""
+    return {"words": int, "users": int, "loss": float, plan.weighting.told: int}
+
+
+def asked_users(worker: WorkerSide, request: Parcel) -> list[int]:
+    """On the worker: the users of a request who have words, by place, in order. BadMessage for
+    users that this worker does not have, or one twice."""
+    asked, data = request.arrays["users"].tolist(), worker.encoded("train")
+    if len(set(asked)) != len(asked) or not all(0 <= i < len(data) for i in asked):
+        raise BadMessage("a request names users that this worker does not have")
+    return [i for i in sorted(asked) if data[i].words]
+
+
+def told_of(
+    plan: TrainPlan, users: Sequence[Encoded], weight: int, loss: float
+) -> dict[str, int | float]:
+    """On the worker: `reply_fields` filled in, given the sums of weights and of weight times loss."""
+    words = plan.local.epochs * sum(words_trained(user, plan.local) for user in users)
+    told = {"words": words, "users": len(users), "loss": loss / max(weight, 1)}
+    return {"weight": weight, **told} if plan.weighting.told == "weight" else told
 
 
 def _answer(worker: WorkerSide, number: int, request: Parcel) -> Parcel:
-    """On the worker: train the users asked for and average their updates, weighted by words."""
-    plan, weights = _training(worker.plan), request.arrays["weights"]
-    data, names = worker.encoded("train"), worker.names
-    asked = request.arrays["users"].tolist()
-    if len(set(asked)) != len(asked) or not all(0 <= i < len(names) for i in asked):
-        raise BadMessage("a request names users that this worker does not have")
-    users = [(data[i], seed_for(plan.seed, number, names[i])) for i in sorted(asked)]
-    users = [(encoded, seed) for encoded, seed in users if encoded.words]
-    groups = deal_groups(users, plan.local, plan.model, plan.groups)
-    tasks = [(plan.model, plan.local, group) for group in groups]
+    """On the worker: train the users asked for and average their updates, by their weights."""
+    plan, weights = training(worker.plan), request.arrays["weights"]
+    data, names, work = worker.encoded("train"), worker.names, plan.work(number)
+    users = [(data[i], seed_for(plan.seed, number, names[i])) for i in asked_users(worker, request)]
+    groups = deal_groups(users, work, plan.model, plan.groups)
+    tasks = [(plan.model, work, group, plan.weighting) for group in groups]
     total = np.zeros(len(weights), np.float64)
-    words, loss = 0, 0.0
-    for summed, group_words, group_loss in worker.run(train_group, weights, tasks):
+    weight, loss = 0, 0.0
+    for summed, group_weight, group_loss in worker.run(train_group, weights, tasks):
         total += summed
-        words += group_words
+        weight += group_weight
         loss += group_loss
-    update = (total / max(words, 1)).astype(np.float32)
-    return Parcel(
-        {"words": words, "users": len(users), "loss": loss / max(words, 1)}, {"update": update}
-    )
+    update = (total / max(weight, 1)).astype(np.float32)
+    fields = told_of(plan, [user for user, _ in users], weight, loss)
+    return Parcel(fields, {"update": update})
 
 
-def _check(plan: TrainPlan, worker: str, reply: Parcel) -> None:
-    """On the server: could a worker have trained so many users on so many words?"""
+def check(plan: TrainPlan, worker: str, reply: Parcel) -> None:
+    """On the server: could a worker have trained so many users on so many words, of this weight?"""
     words, users = reply.fields["words"], reply.fields["users"]
     if words < 0 or not 0 <= users <= plan.workers[worker]:
         raise BadMessage(f"{worker} claims {words} words of {users} users")
+    weight = int(reply.fields[plan.weighting.told])
+    if not plan.weighting.possible(weight, int(users), int(words), plan.local.epochs):
+        raise BadMessage(f"{worker} claims a weight of {weight} for {words} words of {users} users")
 
 
 def _begin(plan: TrainPlan, number: int, weights: FloatArray) -> Parcel:
@@ -84,22 +106,31 @@ def _ask(plan: TrainPlan, number: int, state: Parcel) -> Mapping[str, Parcel]:
     }
 
 
-def _collect(plan: TrainPlan, state: Parcel, answers: Mapping[str, Parcel]) -> Parcel:
-    """Average the workers' updates, in order of their names, weighted by words."""
-    total = np.zeros(len(state.arrays["weights"]), np.float64)
-    words, users, loss = 0, 0, 0.0
+def mean_of(
+    plan: TrainPlan, name: str, size: int, answers: Mapping[str, Parcel]
+) -> tuple[FloatArray, dict[str, int | float]]:
+    """On the server: the mean of the workers' arrays of that name, float32 (size,), by their weights
+    and in order of their names; and `words`, `users` and mean `loss` of all. BadMessage for claims
+    that can't be true."""
+    total = np.zeros(size, np.float64)
+    weight, words, users, loss = 0, 0, 0, 0.0
     for worker in sorted(answers):
-        _check(plan, worker, answers[worker])
+        check(plan, worker, answers[worker])
         fields = answers[worker].fields
-        mine = int(fields["words"])
-        total += answers[worker].arrays["update"].astype(np.float64) * mine
-        words += mine
+        mine = int(fields[plan.weighting.told])
+        total += answers[worker].arrays[name].astype(np.float64) * mine
+        weight += mine
+        words += int(fields["words"])
         users += int(fields["users"])
         loss += mine * float(fields["loss"])
-    update = (total / max(words, 1)).astype(np.float32)
-    return Parcel(
-        {"words": words, "users": users, "loss": loss / max(words, 1)}, {"update": update}
-    )
+    mean = (total / max(weight, 1)).astype(np.float32)
+    return mean, {"words": words, "users": users, "loss": loss / max(weight, 1)}
+
+
+def _collect(plan: TrainPlan, state: Parcel, answers: Mapping[str, Parcel]) -> Parcel:
+    """Average the workers' updates."""
+    update, told = mean_of(plan, "update", len(state.arrays["weights"]), answers)
+    return Parcel(told, {"update": update})
 
 
 def _finish(plan: TrainPlan, state: Parcel) -> Aggregate:
@@ -114,8 +145,6 @@ def _finish(plan: TrainPlan, state: Parcel) -> Aggregate:
 MEAN = Aggregation(
     name="mean",
     begin=_begin,
-    steps=(Step(Phase("train", _request, _reply, _answer, _check), _ask, _collect),),
+    steps=(Step(Phase("train", _request, _reply, _answer, check), _ask, _collect),),
     finish=_finish,
 )
-
-AGGREGATIONS: dict[str, Aggregation] = {MEAN.name: MEAN}

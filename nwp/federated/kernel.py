@@ -16,7 +16,7 @@ cell states, gates and sums stay float32.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -121,6 +121,8 @@ class Kernel:
         clip_norm: float = 0.0,
         generator: torch.Generator | None = None,
         proximal: float = 0.0,
+        correction: Tensor | None = None,
+        more: Sequence[Packed] = (),
         *,
         last: bool = False,
     ) -> float:
@@ -128,43 +130,54 @@ class Kernel:
 
         A gradient longer than `clip_norm` (L2; 0: never) is scaled to it. With a generator, dropout
         is applied and draws from it. `proximal` times the way back to the weights received is
-        added to the gradient (FedProx). After the `last` step before another `load`, nothing is made
-        ready for a next one.
+        added to the gradient (FedProx), and so is `correction`, float32 (n,) (SCAFFOLD); clipping
+        concerns neither. `more` is the rest of a batch that is too large to be computed at once.
+        After the `last` step before another `load`, nothing is made ready for a next one.
         """
-        count = len(batch.targets)
-        losses = torch.empty(count)
-        pieces = self.backward(batch, 1 / count, losses, generator)
-        first = self.config.first_output
-        at_once = clip_norm == 0 and proximal == 0 and count <= _BLOCK
-        if at_once:
+        parts = (batch, *more)
+        sizes = [len(part.targets) for part in parts]
+        losses, first = torch.empty(sum(sizes)), self.config.first_output
+        each = torch.split(losses, sizes)
+        pieces = (
+            piece
+            for part, its in zip(parts, each, strict=True)
+            for piece in self.backward(part, 1 / len(losses), its, generator)
+        )
+        pulled = proximal != 0 or correction is not None
+        if clip_norm == 0 and not pulled and not more and len(losses) <= _BLOCK:
             for piece in pieces:
                 piece.add_to(self.weights, first, -learning_rate, None if last else self._copies)
                 if not last:
                     self._made_ready(piece.name)
             return float(losses.mean())
-        if clip_norm:
+        if clip_norm or more:
             if self._gradient is None:
                 self._gradient = torch.empty_like(self.flat)
             gradient = self._gradient.zero_()
             views = named_views(gradient, self.config)
             for piece in pieces:
                 piece.add_to(views, first, 1.0)
-            norm = float(torch.linalg.vector_norm(gradient))
-            scale = min(1.0, clip_norm / (norm + 1e-12))
-            if proximal:
-                self.flat.lerp_(self._received, learning_rate * proximal)
+            norm = float(torch.linalg.vector_norm(gradient)) if clip_norm else 0.0
+            scale = min(1.0, clip_norm / (norm + 1e-12)) if clip_norm else 1.0
+            self._pull(learning_rate, proximal, correction)
             self.flat.add_(gradient, alpha=-learning_rate * scale)
         else:
-            all_pieces = list(pieces)
-            if proximal:
-                self.flat.lerp_(self._received, learning_rate * proximal)
-            for piece in all_pieces:
+            kept = list(pieces)
+            self._pull(learning_rate, proximal, correction)
+            for piece in kept:
                 piece.add_to(self.weights, first, -learning_rate)
         for name in () if last else self.weights:
             if name in self._copies:
                 self._copies[name].copy_(self.weights[name])
             self._made_ready(name)
         return float(losses.mean())
+
+    def _pull(self, learning_rate: float, proximal: float, correction: Tensor | None) -> None:
+        """What is added to the gradient besides the batch's own."""
+        if proximal:
+            self.flat.lerp_(self._received, learning_rate * proximal)
+        if correction is not None:
+            self.flat.add_(correction, alpha=-learning_rate)
 
     def _made_ready(self, name: str) -> None:
         """The next products read the weights `name` as they are now."""

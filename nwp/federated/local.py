@@ -25,13 +25,16 @@ from nwp.text.vocabulary import Encoded
 
 ORDERS = ("sorted", "given")
 _MERGED = 64  # users of one step that are computed as one batch
+_FEW = 16  # messages up to which a user's one step may be merged, where a batch is all of them
+_SLICE = 64  # messages of such a batch that are in memory at once
 
 
 @dataclass(frozen=True)
 class LocalWork:
     """What a user does in a round.
 
-    `batch` messages a step, `epochs` times over the messages, plain SGD with `learning_rate`;
+    `batch` messages a step (0: all of them, as FedSGD has it, McMahan et al. 2017), `epochs` times
+    over the messages, plain SGD with `learning_rate`;
     messages are cut to `max_positions`. A gradient longer than `clip_norm` (L2) is scaled to it
     (0: never). `order` "sorted" draws batches of messages of like length, in random order, so that
     little is padded; "given" keeps the messages' own order. `precision` is what products are
@@ -51,9 +54,10 @@ class LocalWork:
 
     def __post_init__(self) -> None:
         above = 0 < self.learning_rate < math.inf
-        if min(self.epochs, self.batch, self.max_positions) < 1 or not above:
+        if min(self.epochs, self.max_positions) < 1 or self.batch < 0 or not above:
             raise BadSettings(
-                "epochs, batch, positions and learning rate must be above 0", f"Given: {self}."
+                "epochs, positions and learning rate must be above 0, batch 0 (all) or above",
+                f"Given: {self}.",
             )
         if self.precision not in PRECISIONS:
             raise BadSettings(f"no precision {self.precision!r}", f"It is one of {PRECISIONS}.")
@@ -96,22 +100,30 @@ def train_user(
     kernel: Kernel, start: Tensor, user: Encoded, work: LocalWork, seed: int
 ) -> UserUpdate:
     """Train a copy of `start` (float32 (n,)) on one user's messages; `kernel` is scratch space."""
-    loss, steps = _train(kernel, start, user, work, seed)
+    loss, steps = train_here(kernel, start, user, work, seed)
     words = work.epochs * words_trained(user, work)
     return UserUpdate(delta=kernel.flat - start, words=words, loss=loss, steps=steps)
 
 
-def _train(
-    kernel: Kernel, start: Tensor, user: Encoded, work: LocalWork, seed: int
+def train_here(
+    kernel: Kernel,
+    start: Tensor,
+    user: Encoded,
+    work: LocalWork,
+    seed: int,
+    correction: Tensor | None = None,
 ) -> tuple[float, int]:
-    """Leave the trained weights in the kernel; mean loss over all steps' targets, and the steps."""
+    """Leave the trained weights in the kernel; mean loss over all steps' targets, and the steps.
+
+    `correction`, float32 (n,), is added to each step's gradient (see `Kernel.step`).
+    """
     rng = np.random.default_rng(seed)
     generator = torch.Generator().manual_seed(seed)
     kernel.load(start)
     total, targets, steps = 0.0, 0, 0
     for epoch in range(work.epochs):
         last = epoch + 1 == work.epochs
-        for loss, count in take_steps(kernel, user, work, rng, generator, last=last):
+        for loss, count in take_steps(kernel, user, work, rng, generator, correction, last=last):
             total, targets, steps = total + loss * count, targets + count, steps + 1
     return total / max(targets, 1), steps
 
@@ -128,6 +140,7 @@ def take_steps(
     work: LocalWork,
     rng: np.random.Generator,
     generator: torch.Generator,
+    correction: Tensor | None = None,
     *,
     last: bool = False,
 ) -> Iterator[tuple[float, int]]:
@@ -136,16 +149,20 @@ def take_steps(
     is good for no step before another `load`."""
     batches = batch_rows(user, work, rng)
     for i, rows in enumerate(batches):
-        batch = pack([(user, rows)], work.max_positions)
+        size = len(rows) if work.batch else _SLICE
+        slices = [rows[at : at + size] for at in range(0, len(rows), size)]
+        batch, *more = [pack([(user, some)], work.max_positions) for some in slices]
         loss = kernel.step(
             batch,
             work.learning_rate,
             work.clip_norm,
             generator,
             work.proximal,
+            correction,
+            more,
             last=last and i + 1 == len(batches),
         )
-        yield loss, len(batch.targets)
+        yield loss, sum(len(part.targets) for part in (batch, *more))
 
 
 def batch_rows(
@@ -157,7 +174,8 @@ def batch_rows(
     if work.order == "sorted":
         order = rng.permutation(user.messages)
         order = order[np.argsort(lengths[order], kind="stable")]
-    cuts = [order[i : i + work.batch] for i in range(0, len(order), work.batch)]
+    size = work.batch or max(len(order), 1)
+    cuts = [order[i : i + size] for i in range(0, len(order), size)]
     if work.order == "sorted":
         cuts = [cuts[i] for i in rng.permutation(len(cuts))]
     return cuts
@@ -186,7 +204,7 @@ def takes_one_step(user: Encoded, work: LocalWork, config: ModelConfig) -> bool:
     """Is all that the user does one plain step? Then many can be computed as one: the sum of their
     updates is one gradient at the weights that all received."""
     plain = work.epochs == 1 and work.clip_norm == 0 and config.dropout == 0
-    return plain and 0 < user.messages <= work.batch
+    return plain and 0 < user.messages <= (work.batch or _FEW)
 
 
 def deal_groups(
@@ -216,7 +234,7 @@ def _cost(user: Encoded, work: LocalWork, config: ModelConfig) -> int:
     words = words_trained(user, work)
     if takes_one_step(user, work, config):
         return words
-    return words + 80 * -(-user.messages // work.batch)
+    return words + 80 * -(-user.messages // (work.batch or _SLICE))
 
 
 def train_group(
@@ -232,7 +250,7 @@ def train_group(
     otherwise. Returns Σ weight·delta (float32 (n,)), Σ weight and Σ weight·loss.
     The sum's order is the order given, users of one step before the others.
     """
-    kernel, received = _scratch(config, work.precision), torch.from_numpy(start)
+    kernel, received = scratch(config, work.precision), torch.from_numpy(start)
     alone = [pair for pair in users if not takes_one_step(pair[0], work, config)]
     together = [user for user, _ in users if takes_one_step(user, work, config)]
     total = torch.zeros(len(start))
@@ -244,7 +262,7 @@ def train_group(
         loss += losses
     delta = torch.empty_like(total)
     for user, seed in alone:
-        mean, _ = _train(kernel, received, user, work, seed)
+        mean, _ = train_here(kernel, received, user, work, seed)
         weight = work.epochs * weigh(user, work)
         total.add_(torch.sub(kernel.flat, received, out=delta), alpha=weight)
         weights += weight
@@ -278,7 +296,7 @@ def _one_step_of_all(
 _kernels: dict[tuple[ModelConfig, str], Kernel] = {}
 
 
-def _scratch(config: ModelConfig, precision: str) -> Kernel:
+def scratch(config: ModelConfig, precision: str) -> Kernel:
     """A kernel for this shape to work in; making one costs more than a small user's training."""
     if (config, precision) not in _kernels:
         _kernels.clear()

@@ -17,6 +17,8 @@ from nwp.corpus.split import part_of
 from nwp.errors import BadMessage, BadSettings, NwpError
 from nwp.federated.local import LocalWork
 from nwp.federated.optimizers import ServerOptimizer
+from nwp.federated.schedules import Schedule, learning_rate
+from nwp.federated.weighting import Weighting
 from nwp.model.config import ModelConfig
 from nwp.text.tokenizer import MARKS
 from nwp.text.vocabulary import FIRST_OUTPUT, FIRST_WORD, Vocabulary
@@ -43,7 +45,8 @@ class TrainPlan:
     worker's users are added up in `groups` sums of like cost, then these; `threads` per process.
     Validation is every `validate_every` rounds and training stops after `patience` validations
     without a new best (0: never). A round with answers from fewer than `quorum` of the asked
-    workers, a fraction, is given up.
+    workers, a fraction, is given up. `weighting` tells how much each user counts, `schedule` how
+    the users' learning rate changes.
     """
 
     kind: ClassVar[str] = "train"
@@ -63,17 +66,34 @@ class TrainPlan:
     quorum: float = 0.5
     groups: int = 16
     threads: int = 1
+    weighting: Weighting = field(default_factory=Weighting)
+    schedule: Schedule = field(default_factory=Schedule)
 
     def __post_init__(self) -> None:
         if self.rounds < 1 or self.validate_every < 1 or self.groups < 1 or self.threads < 1:
             raise BadSettings("rounds, validate_every, groups and threads must be 1 or more")
         if min(self.cohort, self.patience, self.seed) < 0 or not 0 < self.quorum <= 1:
             raise BadSettings("cohort, patience and seed must be 0 or more, quorum in (0, 1]")
+        if self.schedule.warmup > self.rounds:
+            raise BadSettings(
+                f"a warm-up of {self.schedule.warmup} rounds in a run of {self.rounds}",
+                "Let it be shorter than the run.",
+            )
+        if self.aggregation == "scaffold" and self.weighting.by != "equal":
+            raise BadSettings(
+                f"SCAFFOLD with weights by {self.weighting.by}: its control variates are plain means",
+                "Use --weights equal.",
+            )
         _check_vocabulary(self.model, self.words, self.surfaces)
 
     def vocabulary(self) -> Vocabulary:
         """The vocabulary as an object."""
         return Vocabulary.from_lists(self.words, dict(self.surfaces))
+
+    def work(self, number: int) -> LocalWork:
+        """What a user does in round `number`, with that round's learning rate."""
+        rate = learning_rate(self.schedule, self.local.learning_rate, number, self.rounds)
+        return dataclasses.replace(self.local, learning_rate=rate)
 
 
 @dataclass(frozen=True)
@@ -102,7 +122,13 @@ class EvaluatePlan:
 
 Plan = SurveyPlan | TrainPlan | EvaluatePlan
 KINDS: dict[str, type[Plan]] = {kind.kind: kind for kind in (SurveyPlan, TrainPlan, EvaluatePlan)}
-_PARTS = {"model": ModelConfig, "local": LocalWork, "server": ServerOptimizer}
+_PARTS = {
+    "model": ModelConfig,
+    "local": LocalWork,
+    "server": ServerOptimizer,
+    "weighting": Weighting,
+    "schedule": Schedule,
+}
 
 
 def plan_text(plan: Plan) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from nwp.federated.memory import Memory
 from nwp.federated.parcel import Parcel, Schema
 from nwp.federated.plan import Plan
 from nwp.model.lstm import FloatArray
@@ -49,6 +50,10 @@ class WorkerSide(Protocol):
 
     def recall(self) -> Parcel:
         """What an earlier phase of this round kept; an empty parcel when none did."""
+
+    @property
+    def memory(self) -> Memory:
+        """What this worker keeps from round to round, by name and user. It may be handed to `run`."""
 
 
 @dataclass(frozen=True)
@@ -116,19 +121,26 @@ class Step:
 
 @dataclass(frozen=True)
 class Aggregate:
-    """A round's result: the average update, float32 (n,), and over what."""
+    """A round's result: the average update, float32 (n,), and over what; and what the aggregation
+    wants to find again in the next round, by name, float32 (n,) each."""
 
     update: FloatArray
     words: int
     users: int
     loss: float
+    carried: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Aggregation:
-    """How updates become their average: `begin` and `finish` around one step or more."""
+    """How updates become their average: `begin` and `finish` around one step or more.
+
+    `carried` names what lasts from round to round on the server, zeros at first: `finish` gives it,
+    and the first step of the next round finds it among the arrays of its state.
+    """
 
     name: str
     begin: Callable[[Any, int, FloatArray], Parcel]
     steps: tuple[Step, ...]
     finish: Callable[[Any, Parcel], Aggregate]
+    carried: tuple[str, ...] = ()

@@ -10,9 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from nwp.errors import NoQuorum
 from nwp.federated import optimizers
-from nwp.federated.averaging import AGGREGATIONS
+from nwp.federated.aggregations import AGGREGATIONS
+from nwp.federated.parcel import Parcel
 from nwp.federated.plan import TrainPlan
 from nwp.federated.protocol import Aggregate, Aggregation, Exchange, Replies, Traffic
 from nwp.federated.state import Checkpoint, RoundReport, RunState, after
@@ -24,7 +27,9 @@ Validate = Callable[[FloatArray, int], tuple[Mapping[str, Any], Replies]]
 
 def start(plan: TrainPlan, weights: FloatArray) -> RunState:
     """The state before the first round."""
-    return RunState(0, weights, optimizers.init(plan.server, len(weights)), weights)
+    carried = {name: np.zeros_like(weights) for name in AGGREGATIONS[plan.aggregation].carried}
+    optimizer = optimizers.init(plan.server, len(weights))
+    return RunState(0, weights, optimizer, weights, carried=carried)
 
 
 def train(
@@ -40,12 +45,18 @@ def train(
         began = time.perf_counter()
         number = state.number + 1
         aggregate, traffic = run_round(
-            plan, aggregation, number, state.weights, exchange, checkpoint
+            plan, aggregation, number, state.weights, exchange, checkpoint, state.carried
         )
         weights, optimizer = optimizers.step(
             plan.server, state.optimizer, state.weights, aggregate.update
         )
-        state = after(state, number=number, weights=weights, optimizer=optimizer)
+        state = after(
+            state,
+            number=number,
+            weights=weights,
+            optimizer=optimizer,
+            carried={**state.carried, **aggregate.carried},
+        )
         metrics: Mapping[str, Any] | None = None
         if number % plan.validate_every == 0 or number == plan.rounds:
             metrics, replies = validate(weights, number)
@@ -78,11 +89,14 @@ def run_round(
     weights: FloatArray,
     exchange: Exchange,
     checkpoint: Checkpoint,
+    carried: Mapping[str, FloatArray] | None = None,
 ) -> tuple[Aggregate, Traffic]:
-    """All phases of one round's aggregation, going on after those that are already done."""
+    """All phases of one round's aggregation, going on after those that are already done. `carried`
+    is what the aggregation of the last round left for this one."""
     began = time.perf_counter()
-    fresh = (0, aggregation.begin(plan, number, weights), Traffic())
-    done, state, traffic = checkpoint.load_phase(number) or fresh
+    begun = aggregation.begin(plan, number, weights)
+    begun = Parcel(begun.fields, {**begun.arrays, **(carried or {})})
+    done, state, traffic = checkpoint.load_phase(number) or (0, begun, Traffic())
     before = traffic.seconds
     for index, step in enumerate(aggregation.steps[done:], done + 1):
         requests = step.ask(plan, number, state)

@@ -29,6 +29,7 @@ from nwp.model.lstm import FloatArray
 STATE = "state.json"
 PHASE = "phase.safetensors"
 ROUNDS = "round-*.safetensors"
+CARRIED = "carried."  # begins the names of what an aggregation carries on
 _UNREADABLE = (
     *(OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError),
     SafetensorError,
@@ -55,7 +56,8 @@ class RoundReport:
 
 @dataclass(frozen=True)
 class RunState:
-    """All that the server needs to go on after round `number`: weights are float32 (n,)."""
+    """All that the server needs to go on after round `number`: weights are float32 (n,), and so is
+    what the aggregation carries on (`Aggregation.carried`), by name."""
 
     number: int
     weights: FloatArray
@@ -64,6 +66,7 @@ class RunState:
     best_number: int = 0
     best_valid: Mapping[str, Any] = field(default_factory=dict)
     history: tuple[RoundReport, ...] = ()
+    carried: Mapping[str, FloatArray] = field(default_factory=dict)
 
     @property
     def validations_since_best(self) -> int:
@@ -88,6 +91,7 @@ class Checkpoint:
             "best": state.best_weights,
             "first": state.optimizer.first,
             "second": state.optimizer.second,
+            **{f"{CARRIED}{name}": array for name, array in state.carried.items()},
         }
         about = {
             "plan": self.plan,
@@ -206,6 +210,11 @@ def _state(about: Mapping[str, Any], arrays: Mapping[str, Any], number: int) -> 
         best_number=about["best_number"],
         best_valid=about["best_valid"],
         history=tuple(RoundReport(**report) for report in about["history"]),
+        carried={
+            name.removeprefix(CARRIED): array
+            for name, array in arrays.items()
+            if name.startswith(CARRIED)
+        },
     )
 
 

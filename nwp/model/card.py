@@ -39,7 +39,8 @@ perplexity. Validation is the ninth tenth of each user's messages, in order of t
 ## Training
 
 - {training["rounds"]} rounds, {training["cohort"]} users a round, {training["epochs"]} local epoch(s), \
-batches of {training["batch"]}, learning rate {training["learning_rate"]}
+{_batches(training["batch"])}, learning rate {training["learning_rate"]}{_scheduled(training)}
+- {_algorithm(training)}
 - server optimizer {training["optimizer"]}, learning rate {training["server_learning_rate"]}
 - seed {training["seed"]}; plan {training["plan"][:16]}{start}
 
@@ -54,6 +55,29 @@ differential-privacy guarantee**, and a language model can remember phrases of i
 
 Judging people or their language; languages other than those of its corpus.
 """
+
+
+def _batches(size: int) -> str:
+    return f"batches of {size}" if size else "all of a user's messages in one step"
+
+
+def _scheduled(training: Mapping[str, Any]) -> str:
+    schedule = training.get("schedule", "constant")
+    return "" if schedule == "constant" else f" ({schedule})"
+
+
+def _algorithm(training: Mapping[str, Any]) -> str:
+    """What users and sums do. Bundles of before there was a choice are FedAvg by words."""
+    name, proximal = training.get("algorithm", "fedavg"), training.get("proximal", 0)
+    by = training.get("weights", "words")
+    counted = {
+        "words": "by their words",
+        "messages": "by their messages",
+        "equal": "alike",
+        "clipped": f"by their words, {training.get('weight_cap')} at most",
+    }[by]
+    pull = f", proximal term {proximal}" if proximal else ""
+    return f"algorithm {name}{pull}; users count {counted}"
 
 
 def _shown(value: float | None, form: str) -> str:

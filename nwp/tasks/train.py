@@ -21,14 +21,17 @@ from nwp.corpus.types import Corpus
 from nwp.errors import BadCorpus, BadInput, NoQuorum
 from nwp.evaluation.counts import metrics
 from nwp.evaluation.phases import VALIDATE, total
+from nwp.federated.algorithms import algorithm
 from nwp.federated.local import LocalWork
 from nwp.federated.optimizers import ServerOptimizer
 from nwp.federated.parcel import Parcel
 from nwp.federated.plan import SurveyPlan, TrainPlan, plan_digest
 from nwp.federated.protocol import Replies
 from nwp.federated.rounds import start, train
+from nwp.federated.schedules import Schedule, schedule_text
 from nwp.federated.state import STATE, Checkpoint, RunState
 from nwp.federated.surveying import SURVEY, read_survey
+from nwp.federated.weighting import Weighting
 from nwp.files import remove_partial, told, write_atomic
 from nwp.model.bundle import SETTINGS, WEIGHTS, Bundle, load_bundle, save_bundle
 from nwp.model.config import ModelConfig
@@ -67,6 +70,9 @@ class TrainOptions:
     dropout: float = 0.2
     local: LocalWork = LocalWork(batch=16, learning_rate=4.0, clip_norm=0.5)
     server: ServerOptimizer = ServerOptimizer("fedadam", learning_rate=0.03)
+    algorithm: str = "fedavg"
+    weighting: Weighting = Weighting()
+    schedule: Schedule = Schedule()
     rounds: int = 60
     cohort: int = 0
     validate_every: int = 5
@@ -77,6 +83,9 @@ class TrainOptions:
     processes: int = 0
     engine: str = "auto"
     ray_address: str = ""
+
+    def __post_init__(self) -> None:
+        algorithm(self.algorithm).check(self.local)
 
     def decisive(self) -> dict[str, Any]:
         """The options that a resumed run must share with the one it goes on from."""
@@ -137,9 +146,16 @@ def train_bundle(
         deals = deal(list(corpus.users), options.workers or usual_workers(len(corpus.users)))
         name, address = options.engine, options.ray_address
         engine = make_engine(options.processes, name=name, ray_address=address)
-        refusing = frozenset(options.refuse)
+        simulation = Simulation(
+            corpus,
+            deals,
+            engine,
+            refusing=frozenset(options.refuse),
+            tap=tap,
+            memory=run.folder / "workers",
+        )
         try:
-            with Simulation(corpus, deals, engine, refusing=refusing, tap=tap) as sim:
+            with simulation as sim:
                 watcher.enrolled(sim)
                 trained = _train(sim, run, options, watcher)
         finally:
@@ -162,6 +178,7 @@ class _Trained:
     beginning: Bundle
     state: RunState
     resumed_from: int
+    algorithm: str
 
 
 def _train(sim: Simulation, run: _Run, options: TrainOptions, watcher: Watcher) -> _Trained:
@@ -193,7 +210,7 @@ def _train(sim: Simulation, run: _Run, options: TrainOptions, watcher: Watcher) 
         state = reached
         watcher.round_done(state)
     sim.close(job)
-    return _Trained(plan, beginning, state, resumed_from)
+    return _Trained(plan, beginning, state, resumed_from, options.algorithm)
 
 
 def _finished_bundle(
@@ -213,7 +230,7 @@ def _finished_bundle(
         "vocabulary": len(plan.words),
         "best_round": state.best_number,
         "valid": dict(state.best_valid),
-        "training": _training(plan),
+        "training": {"algorithm": trained.algorithm, **_training(plan)},
         "from": options.base,
         "command": command,
     }
@@ -223,6 +240,7 @@ def _finished_bundle(
 def _result(trained: _Trained, seconds: float) -> dict[str, Any]:
     plan, state = trained.plan, trained.state
     return {
+        "algorithm": trained.algorithm,
         "rounds": state.number,
         "resumed_from": trained.resumed_from or None,
         "workers": len(plan.workers),
@@ -273,6 +291,9 @@ def _plan(sim: Simulation, options: TrainOptions, bundle: Bundle) -> TrainPlan:
         workers={worker: len(users) for worker, users in sim.deals.items()},
         local=options.local,
         server=options.server,
+        aggregation=algorithm(options.algorithm).aggregation,
+        weighting=options.weighting,
+        schedule=options.schedule,
         rounds=options.rounds,
         cohort=options.cohort or max(8, len(sim.corpus.users) // 20),
         seed=options.seed,
@@ -294,6 +315,10 @@ def _training(plan: TrainPlan) -> dict[str, Any]:
         "learning_rate": plan.local.learning_rate,
         "clip_norm": plan.local.clip_norm,
         "max_positions": plan.local.max_positions,
+        "proximal": plan.local.proximal,
+        "weights": plan.weighting.by,
+        "weight_cap": plan.weighting.cap,
+        "schedule": schedule_text(plan.schedule),
         "optimizer": plan.server.name,
         "server_learning_rate": plan.server.learning_rate,
         "seed": plan.seed,

@@ -17,7 +17,8 @@ from nwp.corpus.split import Part
 from nwp.corpus.store import gather
 from nwp.corpus.types import Tally
 from nwp.errors import BadInput, BadMessage, NwpError
-from nwp.federated.parcel import Envelope, Parcel, Schema, pack, peek, unpack, unpack_own
+from nwp.federated.memory import Memory
+from nwp.federated.parcel import Envelope, Parcel, Schema, pack, peek, unpack
 from nwp.federated.plan import Plan, SurveyPlan, plan_digest, read_plan
 from nwp.federated.protocol import Phase, WorkerSide
 from nwp.files import write_atomic
@@ -73,7 +74,8 @@ class Datasite:
     """One owner's side. Boxes, pins and the ledger lie in `folder`, which only the owner can read.
 
     The pins (approved job to digests) and the ledger of answers lie outside the synced box: a
-    job's recorded state proves nothing, and a request may be sent twice.
+    job's recorded state proves nothing, and a request may be sent twice. What is kept for later
+    phases and rounds goes to the folder `memory`, else to `folder` too.
     """
 
     client: adapter.Client
@@ -82,6 +84,7 @@ class Datasite:
     policy: Policy
     engine: Engine
     tap: Tap | None = None
+    memory: Path | None = None
     pins: dict[str, dict[str, str]] = field(default_factory=dict)
     _plans: dict[str, Plan] = field(default_factory=dict)
     _private: _Private | None = None
@@ -171,7 +174,8 @@ class Datasite:
     def _accept(self, envelope: Envelope, data: bytes) -> tuple[Phase, WorkerSide, Parcel]:
         """Hold a request against the approved plan, the ledger and the phase's schema."""
         plan, _ = self.approved_plan(envelope.job)
-        phase = phases_of(plan).get(envelope.phase)
+        phases = phases_of(plan)
+        phase = phases.get(envelope.phase)
         rounds = getattr(plan, "rounds", 1)
         if phase is None or envelope.kind != "ask" or not 1 <= envelope.round <= rounds:
             raise _Refuse(Refusal.BAD_REQUEST)
@@ -179,10 +183,15 @@ class Datasite:
             raise _Refuse(Refusal.ALREADY_ANSWERED)
         _, request = unpack(data, phase.request(plan))
         try:
-            side = _Side(plan, self._data(), self.engine, self.folder, envelope)
+            private = self._data()
         except (BadInput, OSError) as error:
             raise _Refuse(Refusal.NO_DATA) from error
-        return phase, side, request
+        memory = self._memory_of(envelope.job, envelope.round)
+        memory.begin(first=phase.name == next(iter(phases)))
+        return phase, _Side(plan, private, self.engine, memory), request
+
+    def _memory_of(self, job: str, number: int) -> Memory:
+        return Memory(self.memory or self.folder, job, number)
 
     def _data(self) -> _Private:
         """The users' messages, from what the private dataset points to at this moment."""
@@ -197,7 +206,11 @@ class Datasite:
         return self._private
 
     def receipt(self, plan: str) -> None:
-        """Close the plan's job: what was answered, and how many bytes of answers, as its result."""
+        """Close the plan's job: what was answered, and how many bytes of answers, as its result.
+
+        What was kept for its later rounds is deleted: there are none.
+        """
+        self._memory_of(plan, 0).forget()
         try:
             _, job = self.approved_plan(plan)
         except _Refuse:
@@ -231,8 +244,7 @@ class _Side:
     plan: Plan
     private: _Private
     engine: Engine
-    folder: Path
-    envelope: Envelope
+    memory: Memory
 
     @property
     def names(self) -> Sequence[str]:
@@ -256,16 +268,10 @@ class _Side:
         return self.engine.run(function, shared, tasks)
 
     def remember(self, parcel: Parcel) -> None:
-        envelope = Envelope("memory", self.envelope.job, "memory", self.envelope.round)
-        write_atomic(self._memory(), pack(envelope, parcel, Schema.of(parcel)), mode=0o600)
+        self.memory.remember(parcel)
 
     def recall(self) -> Parcel:
-        if not self._memory().exists():
-            return Parcel()
-        return unpack_own(self._memory().read_bytes())
-
-    def _memory(self) -> Path:
-        return self.folder / f"memory-{self.envelope.job[:16]}-{self.envelope.round}.safetensors"
+        return self.memory.recall()
 
 
 class Ledger:

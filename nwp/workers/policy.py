@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from nwp.federated.averaging import AGGREGATIONS
+from nwp.federated.aggregations import AGGREGATIONS
 from nwp.federated.plan import EvaluatePlan, Plan, SurveyPlan, TrainPlan
 
 

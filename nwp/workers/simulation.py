@@ -10,6 +10,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self
 
 from nwp.corpus.split import only
@@ -58,7 +59,11 @@ class Job:
 
 @dataclass
 class Simulation:
-    """W workers and a server. A context manager: boxes are made on entry and deleted on exit."""
+    """W workers and a server. A context manager: boxes are made on entry and deleted on exit.
+
+    What workers keep from round to round goes to folders named after them in `memory`, which stays;
+    None: to their boxes.
+    """
 
     corpus: Corpus
     deals: Mapping[str, tuple[str, ...]]
@@ -66,6 +71,7 @@ class Simulation:
     policy: Policy = field(default_factory=Policy)
     refusing: frozenset[str] = frozenset()
     tap: Tap | None = None
+    memory: Path | None = None
 
     def __enter__(self) -> Self:
         if unknown := sorted(self.refusing - set(self.deals)):
@@ -90,10 +96,13 @@ class Simulation:
             adapter.create_dataset(client, private, _mock(name), DATA_FILE, SERVER)
             policy = NOTHING if name in self.refusing else self.policy
             self.datasites[name] = Datasite(
-                client, root / name, SERVER, policy, self.engine, self.tap
+                client, root / name, SERVER, policy, self.engine, self.tap, self._memory_of(name)
             )
         adapter.sync(self.server)
         return self
+
+    def _memory_of(self, worker: str) -> Path | None:
+        return self.memory / worker if self.memory else None
 
     def __exit__(self, *_: object) -> None:
         # First the threads: a datasite that still serves must not lose its folder under its feet.

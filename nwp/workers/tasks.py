@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nwp.evaluation.phases import EVALUATE, VALIDATE
-from nwp.federated.averaging import AGGREGATIONS
+from nwp.federated.aggregations import AGGREGATIONS
 from nwp.federated.plan import EvaluatePlan, Plan, SurveyPlan, TrainPlan
 from nwp.federated.protocol import Phase
 from nwp.federated.surveying import SURVEY

@@ -33,6 +33,7 @@ from nwp.federated.protocol import Phase, Replies
 from nwp.federated.rounds import run_round
 from nwp.federated.state import Checkpoint
 from nwp.federated.surveying import SURVEY
+from nwp.federated.weighting import Weighting
 from nwp.model import bundle as bundles
 from nwp.model.bundle import Bundle, load_bundle, save_bundle
 from nwp.model.lstm import FloatArray, NextWordModel
@@ -550,6 +551,36 @@ def test_a_claim_of_a_million_times_a_million_words_does_not_swamp_the_average(
     exchange = simulation.exchange(job)
     aggregate, _ = run_round(plan, MEAN, 1, weights, exchange, Checkpoint(tmp_path, "p"))
     assert np.abs(aggregate.update).max() < 500
+
+
+@pytest.mark.parametrize(
+    ("weighting", "weight", "most"),
+    [
+        (Weighting("equal"), 0, 500),  # three of six users
+        (Weighting("clipped", 9), 27, 1000 * 27 / (27 + 3)),  # who have written a word or more
+        (Weighting("clipped", 9), 28, 1),  # more than three users can weigh: it is left out
+    ],
+    ids=["equal", "clipped", "too much"],
+)
+def test_where_weights_are_bounded_no_claim_of_words_makes_a_worker_count_for_more(
+    simulation: Simulation,
+    plan: TrainPlan,
+    weights: FloatArray,
+    evil: Any,
+    tmp_path: Path,
+    weighting: Weighting,
+    weight: int,
+    most: float,
+) -> None:
+    plan = replace(plan, weighting=weighting)
+    exchange = simulation.exchange(simulation.submit(plan, "train"))
+    poison = np.full_like(weights, 1e3)
+    evil(claims(plan, TRAIN, words=10**15, weight=weight, update=poison))
+    aggregate, traffic = run_round(plan, MEAN, 1, weights, exchange, Checkpoint(tmp_path, "p"))
+    assert np.abs(aggregate.update).max() <= most + 1
+    assert set(traffic.absent or {}) == ({"worker-1"} if most == 1 else set())
+    if weighting.by == "equal":
+        assert aggregate.update == pytest.approx(500, abs=1)
 
 
 @pytest.mark.parametrize(

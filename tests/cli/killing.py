@@ -198,7 +198,8 @@ def _kill(kill: Kill) -> bool:
 
 def _take_two_phases() -> None:
     """Plain averaging, but the workers keep their updates until a second phase asks for them."""
-    from nwp.federated.averaging import AGGREGATIONS, MEAN
+    from nwp.federated.aggregations import AGGREGATIONS
+    from nwp.federated.averaging import MEAN
     from nwp.federated.parcel import Parcel, Schema
     from nwp.federated.protocol import Aggregation, Phase, Step, WorkerSide
 

@@ -6,8 +6,10 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command_line import BUNDLE, ROUNDS, TINY, Nwp, bundle_bytes, files_in, write_corpus
+from safetensors.numpy import load_file
 
 from nwp.cli.progress import Rounds
 from nwp.federated.state import RunState
@@ -412,3 +414,136 @@ def test_lines_left_out_are_counted_on_standard_error(nwp: Nwp, corpus: Path) ->
 
     assert done.result()["users"] == 6
     assert "left out: 2 x bad line" in done.err
+
+
+# ------------------------------------------------------------------------------------- algorithms
+
+
+def last_weights(folder: Path) -> np.ndarray:
+    return load_file(folder / "run" / "round-4.safetensors")["weights"]
+
+
+def training_of(folder: str) -> dict:
+    return json.loads(Path(folder, "settings.json").read_text())["about"]["training"]
+
+
+def test_defaults_are_plain_averaging_by_words_at_one_rate(bundle: Path) -> None:
+    training = training_of(str(bundle))
+    told = {k: training[k] for k in ("algorithm", "batch", "weights", "weight_cap", "schedule")}
+    assert told == {
+        "algorithm": "fedavg",
+        "batch": 16,
+        "weights": "words",
+        "weight_cap": 0,
+        "schedule": "constant",
+    }
+    card = (bundle / "README.md").read_text()
+    assert "algorithm fedavg; users count by their words\n" in card
+    assert "batches of 16, learning rate 4.0\n" in card
+
+
+OTHERS: dict[str, tuple[tuple[object, ...], dict[str, object], str]] = {
+    "fedsgd": (
+        ("--algorithm", "fedsgd"),
+        {"algorithm": "fedsgd", "batch": 0, "weights": "words"},
+        "all of a user's messages in one step, learning rate 4.0",
+    ),
+    "scaffold": (
+        ("--algorithm", "scaffold"),
+        {"algorithm": "scaffold", "batch": 16, "weights": "equal"},
+        "algorithm scaffold; users count alike",
+    ),
+    "fedprox": (("--proximal", 0.1), {"proximal": 0.1}, "fedavg, proximal term 0.1;"),
+    "clipped": (
+        ("--weights", "clipped", "--weight-cap", 20),
+        {"weights": "clipped", "weight_cap": 20},
+        "users count by their words, 20 at most",
+    ),
+    "schedule": (
+        ("--schedule", "linear", "--warmup", 2, "--final-share", 0.5),
+        {"schedule": "linear to 0.5 of it after 2 rounds of warm-up"},
+        "learning rate 4.0 (linear to 0.5 of it after 2 rounds of warm-up)",
+    ),
+    "steps": (
+        ("--schedule", "step", "--step-rounds", 2, "--step-factor", 0.25),
+        {"schedule": "step, times 0.25 every 2 rounds"},
+        "learning rate 4.0 (step, times 0.25 every 2 rounds)",
+    ),
+    "one step an epoch": (("--batch", 0, "--epochs", 2), {"batch": 0, "epochs": 2}, "one step"),
+}
+
+
+@pytest.mark.parametrize(("options", "told", "words"), OTHERS.values(), ids=OTHERS)
+def test_what_was_asked_for_is_done_and_told_on_the_card(
+    nwp: Nwp, corpus: Path, bundle: Path, options: tuple, told: dict, words: str
+) -> None:
+    result = nwp("train", corpus, "--out", "m", *TINY, *ROUNDS, *options, "--json").result()
+
+    assert result["rounds"] == 4
+    assert result["algorithm"] == told.get("algorithm", "fedavg")
+    training = training_of("m")
+    assert {name: training[name] for name in told} == told
+    assert words in Path("m/README.md").read_text()
+    # Here no user has more messages than a batch: a step of some is one of all, with no way back yet.
+    alike = set(told) & {"proximal"} or told.get("algorithm") == "fedsgd"
+    mine, theirs = (last_weights(folder) for folder in (Path("m"), bundle))
+    assert np.array_equal(mine, theirs) == bool(alike)
+    assert not [path for path in Path("m/run").rglob("*") if path.parent.name == "workers"]
+
+
+REFUSED = {
+    "no such algorithm": (("--algorithm", "fedbest"), "There are fedavg, fedsgd, scaffold"),
+    "fedsgd of epochs": (("--algorithm", "fedsgd", "--epochs", 2), "one step over all"),
+    "fedsgd of batches": (("--algorithm", "fedsgd", "--batch", 8), "one step over all"),
+    "scaffold by words": (("--algorithm", "scaffold", "--weights", "words"), "--weights equal"),
+    "no such weights": (("--weights", "letters"), "words, messages, equal, clipped"),
+    "clipped without a cap": (("--weights", "clipped"), "--weight-cap"),
+    "a cap for nothing": (("--weight-cap", 9), "--weight-cap"),
+    "no such schedule": (("--schedule", "sine"), "cosine"),
+    "all warm-up": (("--warmup", 5), "shorter than the run"),
+    "a share of nothing": (("--final-share", 0), "in (0, 1]"),
+}
+
+
+@pytest.mark.parametrize(("options", "words"), REFUSED.values(), ids=REFUSED)
+def test_settings_that_do_not_go_together_are_refused(
+    nwp: Nwp, corpus: Path, own_place: Path, options: tuple, words: str
+) -> None:
+    done = nwp("train", corpus, "--out", "m", *TINY, *ROUNDS, *options, "--json")
+
+    assert words in done.error("bad-settings")
+    assert files_in(own_place) == {}
+
+
+def test_an_interrupted_scaffold_goes_on_to_the_same_bytes(
+    nwp: Nwp, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (*TINY, *ROUNDS, "--algorithm", "scaffold", "--cohort", 3, "--workers", 2, "--json")
+    nwp("train", corpus, "--out", "whole", *words).result()
+
+    def stop(self: Rounds, state: RunState) -> None:
+        if state.number == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Rounds, "round_done", stop)
+        assert nwp("train", corpus, "--out", "m", *words).code == 130
+    kept = list(Path("m/run/workers").rglob("*.safetensors"))
+    assert {path.relative_to("m/run/workers").parts[0] for path in kept} == {"worker-1", "worker-2"}
+    assert {path.stat().st_mode & 0o777 for path in kept} == {0o600}
+    assert all(p.stat().st_mode & 0o777 == 0o700 for p in Path("m/run/workers").iterdir())
+    result = nwp("train", corpus, "--out", "m", *words, "--processes", 2, "--resume").result()
+
+    assert result["resumed_from"] == 2
+    assert bundle_bytes(Path("m")) == bundle_bytes(Path("whole"))
+    assert not list(Path("m/run/workers").iterdir())
+
+
+def test_scaffold_moves_two_vectors_each_way(nwp: Nwp, corpus: Path) -> None:
+    plain, twice = (
+        nwp("train", corpus, "--out", name, *TINY, *ROUNDS, "--algorithm", name, "--json").result()
+        for name in ("fedavg", "scaffold")
+    )
+    assert 1.4 < twice["bytes_up"] / plain["bytes_up"] < 2.1
+    assert 1.2 < twice["bytes_down"] / plain["bytes_down"] < 2.1  # validation sends weights alone
+    assert np.isfinite(twice["valid"]["perplexity"])

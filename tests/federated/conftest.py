@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from nwp.federated.aggregations import AGGREGATIONS
+from nwp.federated.memory import Memory
 from nwp.federated.parcel import Envelope, Parcel, pack, unpack
 from nwp.federated.plan import Plan
 from nwp.federated.protocol import Phase, Replies
@@ -63,7 +66,7 @@ class MemoryWorker:
 
     plan: Plan
     users: Mapping[str, Users]
-    memory: dict[int, Parcel] = field(default_factory=dict)
+    folder: Path
     number: int = 0
 
     @property
@@ -81,11 +84,15 @@ class MemoryWorker:
     ) -> Iterator[Any]:
         return (function(shared, *task) for task in tasks)
 
+    @property
+    def memory(self) -> Memory:
+        return Memory(self.folder, "job", self.number)
+
     def remember(self, parcel: Parcel) -> None:
-        self.memory[self.number] = parcel
+        self.memory.remember(parcel)
 
     def recall(self) -> Parcel:
-        return self.memory.get(self.number, Parcel())
+        return self.memory.recall()
 
 
 @dataclass
@@ -106,6 +113,7 @@ class MemoryExchange:
                 continue
             worker = self.workers[name]
             worker.number = number
+            worker.memory.begin(first=phase == AGGREGATIONS[self.plan.aggregation].steps[0].phase)
             envelope, schema = Envelope("ask", "job", phase.name, number), phase.request(self.plan)
             sent = pack(envelope, request, schema)
             answer = phase.answer(worker, number, unpack(sent, schema)[1])
@@ -116,15 +124,24 @@ class MemoryExchange:
 
 
 @pytest.fixture
-def memory_worker() -> type[MemoryWorker]:
-    return MemoryWorker
+def memory_worker(tmp_path_factory) -> Callable[..., MemoryWorker]:
+    def make(plan: Plan, users: Mapping[str, Users]) -> MemoryWorker:
+        return MemoryWorker(plan, users, tmp_path_factory.mktemp("worker"))
+
+    return make
 
 
 @pytest.fixture
-def in_memory() -> Callable[..., MemoryExchange]:
-    def make(plan: Plan, users: Mapping[str, Users], **more: Any) -> MemoryExchange:
-        """`users` is worker to users; their train part is also their valid part."""
-        workers = {w: MemoryWorker(plan, {"train": u, "valid": u}) for w, u in users.items()}
+def in_memory(tmp_path_factory) -> Callable[..., MemoryExchange]:
+    def make(
+        plan: Plan, users: Mapping[str, Users], folder: Path | None = None, **more: Any
+    ) -> MemoryExchange:
+        """`users` is worker to users; their train part is also their valid part. What workers keep
+        lies in `folder`, else in a new one."""
+        folder = folder or tmp_path_factory.mktemp("workers")
+        workers = {
+            w: MemoryWorker(plan, {"train": u, "valid": u}, folder / w) for w, u in users.items()
+        }
         return MemoryExchange(plan, workers, **more)
 
     return make

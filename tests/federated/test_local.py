@@ -314,6 +314,40 @@ def test_groups_of_other_models_in_turn_do_not_disturb_each_other(drawn: Drawn):
     assert first.tobytes() == again.tobytes()
 
 
+# --- a batch of all messages ----------------------------------------------------------------------
+
+
+def test_a_batch_of_0_is_one_of_all_messages():
+    for order in ("sorted", "given"):
+        (rows,) = epoch(numbered([3, 5, 2] * 30), LocalWork(batch=0, order=order))
+        assert len(rows) == 90
+        assert epoch(numbered([]), LocalWork(batch=0, order=order)) == []
+
+
+@pytest.mark.parametrize("clip_norm", [0.0, 0.05])
+def test_a_batch_in_slices_gives_the_step_of_one_that_is_whole(drawn: Drawn, clip_norm):
+    user = drawn(1, 200, SIZE, MARKS)
+    about = {"epochs": 2, "learning_rate": 0.7, "clip_norm": clip_norm, "proximal": 0.3}
+    sliced, whole = (trained(user, LocalWork(batch=b, **about), 3) for b in (0, 200))
+    assert sliced.delta.numpy() == pytest.approx(whole.delta.numpy(), rel=1e-4, abs=3e-5)
+    assert sliced.loss == pytest.approx(whole.loss, rel=1e-5)
+    assert (sliced.steps, sliced.words) == (whole.steps, whole.words) == (2, 2 * user.words)
+
+
+def test_no_more_than_a_slice_is_computed_at_once(drawn: Drawn, monkeypatch):
+    """Whatever a user has: memory is for 64 messages, or for 64 users with no more than 16 each."""
+    seen, backward = [], Kernel.backward
+
+    def watched(self, batch, *more):
+        seen.append(batch.shape[0])
+        return backward(self, batch, *more)
+
+    monkeypatch.setattr(Kernel, "backward", watched)
+    users = [(drawn(s, n, SIZE, MARKS), s) for s, n in enumerate([1000, 65, 64, 17, 16, 3])]
+    train_group(start_weights().numpy(), CONFIG, LocalWork(batch=0), users)
+    assert sorted(seen) == sorted([19, *[64] * 15, 40, 64, 1, 64, 17])
+
+
 # --- seeds and settings ---------------------------------------------------------------------------
 
 
@@ -337,7 +371,7 @@ def test_seeds_tell_rounds_users_and_the_borders_between_parts_apart():
     "wrong",
     [
         {"epochs": 0},
-        {"batch": 0},
+        {"batch": -1},
         {"max_positions": 0},
         {"learning_rate": 0.0},
         {"learning_rate": -1.0},

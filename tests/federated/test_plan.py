@@ -22,6 +22,8 @@ from nwp.federated.plan import (
     plan_text,
     read_plan,
 )
+from nwp.federated.schedules import Schedule
+from nwp.federated.weighting import Weighting
 from nwp.model.config import ModelConfig
 
 WORDS = ("the", "i'm", "straße", "日本")
@@ -42,9 +44,12 @@ TRAIN = TrainPlan(
     quorum=0.75,
     groups=2,
     threads=2,
+    weighting=Weighting("clipped", 100),
+    schedule=Schedule("step", 2, 0.25, 3, 0.75),
 )
 EVALUATE = EvaluatePlan(MODEL, WORDS, "valid", rows=True)
 PLANS: dict[str, Plan] = {p.kind: p for p in (SURVEY, TRAIN, EVALUATE)}
+PARTS = ("model", "local", "server", "weighting", "schedule")
 each_kind = pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS.keys())
 
 
@@ -61,7 +66,7 @@ def entries(content: dict[str, Any], path: tuple[str, ...] = ()) -> list[tuple[s
     """The place of every value that is no object."""
     found = []
     for name, value in content.items():
-        inner = isinstance(value, dict) and name in ("model", "local", "server")
+        inner = isinstance(value, dict) and name in PARTS
         found += entries(value, (*path, name)) if inner else [(*path, name)]
     return found
 
@@ -166,6 +171,9 @@ OTHER: dict[str, list[Plan]] = {
         *changed(TRAIN, "local", clip_norm=0.0, order="sorted", precision="bf16", proximal=0.1),
         *changed(TRAIN, "server", name="fedavg", learning_rate=0.02, momentum=0.8, beta2=0.98),
         *changed(TRAIN, "server", epsilon=1e-4, nesterov=True),
+        *changed(TRAIN, "weighting", cap=101),
+        dataclasses.replace(TRAIN, weighting=Weighting("equal")),
+        *changed(TRAIN, "schedule", name="linear", warmup=3, final=0.5, every=4, factor=0.5),
         *(
             dataclasses.replace(TRAIN, **{name: value})
             for name, value in {
@@ -224,7 +232,7 @@ def test_plans_of_two_kinds_never_share_a_digest():
 @each_kind
 def test_an_extra_entry_is_refused_wherever_it_stands(plan):
     assert_refused(text_of(put(plan, ("note",), "meet me at eight")))
-    for part in ("model", "local", "server"):
+    for part in PARTS:
         if hasattr(plan, part):
             assert_refused(text_of(put(plan, (part, "note"), 1)))
 
@@ -327,7 +335,7 @@ BAD = [
     (TRAIN, "model.dropout", 1.0),
     (TRAIN, "model.dropout", -0.1),
     (TRAIN, "local.epochs", 0),
-    (TRAIN, "local.batch", 0),
+    (TRAIN, "local.batch", -1),
     (TRAIN, "local.learning_rate", 0.0),
     (TRAIN, "local.max_positions", 0),
     (TRAIN, "local.clip_norm", -1.0),
@@ -339,6 +347,19 @@ BAD = [
     (TRAIN, "server.momentum", 1.0),
     (TRAIN, "server.beta2", 1.0),
     (TRAIN, "server.epsilon", 0.0),
+    (TRAIN, "weighting.by", "letters"),
+    (TRAIN, "weighting.by", "words"),  # with a cap
+    (TRAIN, "weighting.cap", 0),
+    (TRAIN, "weighting.cap", -1),
+    (TRAIN, "schedule.name", "sine"),
+    (TRAIN, "schedule.warmup", -1),
+    (TRAIN, "schedule.warmup", 8),
+    (TRAIN, "schedule.final", 0.0),
+    (TRAIN, "schedule.final", 1.5),
+    (TRAIN, "schedule.every", 0),
+    (TRAIN, "schedule.factor", 0.0),
+    (TRAIN, "schedule.factor", 1.5),
+    (TRAIN, "aggregation", "scaffold"),  # with weights that are not equal
     (EVALUATE, "part", "everything"),
     (EVALUATE, "part", ""),
     (EVALUATE, "group", 0),
@@ -405,6 +426,8 @@ def test_a_changed_character_is_refused_or_is_another_plan_in_canonical_form(pla
         {"words": (*WORDS[:3], "the")},
         {"surfaces": {"the": "a"}},
         {"model": dataclasses.replace(MODEL, first_output=2)},
+        {"schedule": Schedule(warmup=8)},
+        {"aggregation": "scaffold", "weighting": Weighting()},
     ],
     ids=str,
 )
@@ -433,3 +456,11 @@ def test_the_vocabulary_of_a_plan_has_its_words_and_surfaces():
     assert TRAIN.vocabulary().words == WORDS
     assert TRAIN.vocabulary().surfaces == ("the", "I'm", "straße", "日本")
     assert EVALUATE.vocabulary().words == WORDS
+
+
+def test_a_rounds_work_is_the_plans_with_that_rounds_rate():
+    assert TRAIN.work(1) == dataclasses.replace(TRAIN.local, learning_rate=0.125)
+    assert TRAIN.work(4) == TRAIN.local
+    assert TRAIN.work(5) == dataclasses.replace(TRAIN.local, learning_rate=0.1875)
+    plain = dataclasses.replace(TRAIN, schedule=Schedule())
+    assert all(plain.work(number) == TRAIN.local for number in range(1, 8))

@@ -10,10 +10,11 @@ import torch
 from nwp.errors import BadMessage
 from nwp.federated.averaging import MEAN
 from nwp.federated.cohort import draw_cohort
-from nwp.federated.local import LocalWork, seed_for, train_group
+from nwp.federated.local import LocalWork, pad, seed_for, train_group
 from nwp.federated.parcel import Parcel
 from nwp.federated.plan import TrainPlan
 from nwp.federated.reference import federated_averaging
+from nwp.federated.reference import loss as loss_of
 from nwp.federated.rounds import run_round
 from nwp.federated.state import Checkpoint
 from nwp.model.config import ModelConfig
@@ -185,6 +186,29 @@ def test_two_steps_of_one_message_each_follow_one_another(drawn, laid):
         ids = user.targets[user.offsets[i] : user.offsets[i + 1] - 1].tolist()
         expected = expected - 0.7 * gradient_by_hand(expected, model, laid([ids], MARKS))
     assert_close(start + summed / words, expected)
+
+
+@pytest.mark.parametrize("order", ["sorted", "given"])
+@pytest.mark.parametrize("messages", [3, 20, 150])
+def test_fedsgd_takes_one_step_down_the_gradient_of_all_messages(drawn, order, messages):
+    """150 messages are computed in slices, 20 whole, 3 together with other users."""
+    model, users = config(), [(drawn(s, messages, SIZE, MARKS), s) for s in (1, 2)]
+    start = start_weights(model)
+    work = LocalWork(1, 0, 0.7, order=order)
+    summed, words, loss = train_group(start, model, work, users)
+    expected, nats = np.zeros(len(start)), 0.0
+    named = {n: torch.tensor(a, dtype=torch.float64) for n, a in by_name(model, start).items()}
+    for user, _ in users:
+        w = {name: tensor.clone().requires_grad_() for name, tensor in named.items()}
+        mean = loss_of(w, model, pad(user, np.arange(user.messages), 40))
+        gradients = torch.autograd.grad(mean, list(w.values()))
+        flat = np.concatenate([g.numpy().reshape(-1) for g in gradients])
+        expected -= user.words * 0.7 * flat
+        nats += user.words * mean.item()
+    assert words == sum(user.words for user, _ in users)
+    # An update is a difference of weights in float32: no closer than these are.
+    assert np.abs(summed - expected).max() <= 1e-5 * np.abs(expected).max()
+    assert loss == pytest.approx(nats, rel=1e-6)
 
 
 def test_users_are_averaged_with_their_words_as_weights(tmp_path, drawn, in_memory):

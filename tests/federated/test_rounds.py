@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nwp.errors import BadInput, NoQuorum
-from nwp.federated import averaging
+from nwp.federated import aggregations, averaging
 from nwp.federated import state as state_module
 from nwp.federated.local import LocalWork, seed_for, train_group
 from nwp.federated.optimizers import NAMES, ServerOptimizer
@@ -17,6 +17,7 @@ from nwp.federated.parcel import ArraySpec, Parcel, Schema
 from nwp.federated.plan import TrainPlan, plan_digest
 from nwp.federated.protocol import Aggregate, Aggregation, Phase, Replies, Step, Traffic
 from nwp.federated.rounds import run_round, start, train
+from nwp.federated.schedules import Schedule
 from nwp.federated.state import PHASE, STATE, Checkpoint, RunState
 from nwp.model.config import ModelConfig
 from nwp.text.vocabulary import Encoded
@@ -148,6 +149,21 @@ def test_the_optimizers_moments_are_carried_from_round_to_round(tmp_path, in_mem
         expected = received + ADAM.learning_rate * m / (np.sqrt(v) + ADAM.epsilon)
         assert state.weights == pytest.approx(expected, abs=1e-6)
         received = state.weights
+
+
+def test_each_round_is_trained_at_its_own_rate(tmp_path, in_memory, users):
+    """Two rounds of a warm-up of three are rounds at a third and at two thirds of the rate."""
+    plan = make_plan(rounds=3, schedule=Schedule(warmup=3))
+    states, _ = run_all(tmp_path, plan, in_memory(plan, users))
+    received = weights_at_start()
+    for state, rate in zip(states, (0.1, 0.2, 0.3), strict=True):
+        fixed = make_plan(local=dataclasses.replace(WORK, learning_rate=rate))
+        checkpoint = Checkpoint(tmp_path / "x", "p")
+        aggregate, _ = run_round(
+            fixed, averaging.MEAN, state.number, received, in_memory(fixed, users), checkpoint
+        )
+        received = received + aggregate.update
+        assert state.weights == pytest.approx(received, abs=1e-6)
 
 
 def test_validation_comes_every_so_many_rounds_and_after_the_last(tmp_path, in_memory, users):
@@ -479,7 +495,7 @@ CLIPPED = Aggregation(
 
 @pytest.fixture
 def two_phases(monkeypatch) -> Iterator[TrainPlan]:
-    monkeypatch.setitem(averaging.AGGREGATIONS, "clipped", CLIPPED)
+    monkeypatch.setitem(aggregations.AGGREGATIONS, "clipped", CLIPPED)
     return make_plan(aggregation="clipped", rounds=3, server=ADAM)
 
 

@@ -31,6 +31,7 @@ Deals = Mapping[str, Sequence[str]]
 AGREED = {
     "survey": ({"listed", "users", "words", "messages"}, {"lines", "counts"}),
     "train": ({"words", "users", "loss"}, {"update"}),
+    "scaffold": ({"words", "users", "loss"}, {"update", "variate"}),
     "validate": ({"users"}, {"counts"}),
     "evaluate": ({"users"}, {"counts"}),
 }

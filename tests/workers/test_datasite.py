@@ -369,6 +369,47 @@ def test_what_a_worker_keeps_between_phases_only_its_owner_can_read(
     assert file.stat().st_mode & 0o777 == 0o600
 
 
+def counting(side: Any, number: int, request: Parcel) -> Parcel:
+    """An answer that counts, for one user, the rounds up to now: by what the last one kept."""
+    old = side.memory.kept("count", side.names[0])
+    side.memory.keep("count", side.names[0], np.ones(1, np.float32) + (0 if old is None else old))
+    told = float(0 if old is None else old[0])
+    return Parcel({"words": 0, "users": 0, "loss": told}, {"update": request.arrays["weights"]})
+
+
+def test_what_is_kept_between_rounds_outlives_the_boxes_and_goes_with_the_job(
+    simulate: Callable[..., Simulation], plan: TrainPlan, ask: Any, tmp_path: Path
+) -> None:
+    memory = tmp_path / "run" / "workers"
+    told = []
+    for number in (1, 2, 2):  # the second round is begun again
+        simulation = simulate(memory=memory)
+        job = simulation.submit(plan, "train")
+        for datasite in simulation.datasites.values():
+            datasite._accept = replaced_answer(datasite, counting)  # type: ignore[method-assign]
+        answers = ask(simulation, job, number=number).answers
+        told.append([answers[w].fields["loss"] for w in ("worker-1", "worker-2")])
+    assert told == [[0, 0], [1, 1], [1, 1]]
+    assert sorted(p.name for p in memory.iterdir()) == ["worker-1", "worker-2"]
+    for worker, datasite in simulation.datasites.items():
+        assert (memory / worker).stat().st_mode & 0o777 == 0o700
+        assert len(list((memory / worker).rglob("*.safetensors"))) == 2
+        assert not list(datasite.folder.glob("kept-*"))
+    simulation.close(job)
+    assert not [p for p in memory.rglob("*") if p.is_file()]
+
+
+def test_another_plan_sees_nothing_of_what_was_kept(
+    simulation: Simulation, plan: TrainPlan, ask: Any
+) -> None:
+    for name, own in (("one", plan), ("other", replace(plan, seed=1))):
+        job = simulation.submit(own, name)
+        for datasite in simulation.datasites.values():
+            datasite._accept = replaced_answer(datasite, counting)  # type: ignore[method-assign]
+        answers = ask(simulation, job, number=1 if name == "one" else 2).answers
+        assert [answers[w].fields["loss"] for w in simulation.deals] == [0, 0]
+
+
 def replaced_answer(datasite: Datasite, answer: Any) -> Any:
     """A worker's `_accept` whose phase answers otherwise."""
     accept = datasite._accept
