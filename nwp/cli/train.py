@@ -40,6 +40,7 @@ Workers = Annotated[
 ]
 
 _RUN, _MODEL, _LOCAL, _SERVER = "Run", "Model", "Local training", "Server"
+_MESSAGES = "Messages"
 
 
 def train(
@@ -204,6 +205,26 @@ def train(
     ] = 0.9,
     beta2: Annotated[float, typer.Option(rich_help_panel=_SERVER)] = 0.99,
     epsilon: Annotated[float, typer.Option(rich_help_panel=_SERVER)] = 1e-3,
+    downlink: Annotated[
+        str,
+        typer.Option(
+            metavar="fp32|bf16", rich_help_panel=_MESSAGES, help="What weights travel as."
+        ),
+    ] = "fp32",
+    uplink: Annotated[
+        str,
+        typer.Option(
+            metavar="fp32|bf16|int8|topk",
+            rich_help_panel=_MESSAGES,
+            help="What updates travel as.",
+        ),
+    ] = "fp32",
+    topk: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE", rich_help_panel=_MESSAGES, help="Of an update that topk sends a round."
+        ),
+    ] = 0.01,
     form: Form = "",
     columns: Columns = "",
     dates: Dates = "",
@@ -227,6 +248,7 @@ def train(
     from nwp.cli.progress import watching
     from nwp.corpus.load import load_corpus, plain_name
     from nwp.federated.algorithms import algorithm as algorithm_of
+    from nwp.federated.compression import Compression
     from nwp.federated.local import LocalWork
     from nwp.federated.optimizers import ServerOptimizer
     from nwp.federated.schedules import Schedule
@@ -258,6 +280,7 @@ def train(
         algorithm=algorithm,
         weighting=Weighting(weights or usual.weights, weight_cap),
         schedule=Schedule(schedule, warmup, final_share, step_rounds, step_factor),
+        compression=Compression(downlink, uplink, topk),
         rounds=rounds,
         cohort=cohort,
         validate_every=validate_every,

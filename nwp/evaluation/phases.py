@@ -19,7 +19,7 @@ _VALIDATED = 4  # users of a training run that are counted as one task
 def _request(plan: Plan) -> Schema:
     if isinstance(plan, SurveyPlan):
         raise BadMessage("a survey plan does not allow evaluation")
-    return Schema(arrays={"weights": ArraySpec("float32", (plan.model.parameters,))})
+    return Schema(arrays=plan.downlink.specs("weights"))
 
 
 def _reply(plan: Plan) -> Schema:
@@ -36,9 +36,8 @@ def _answer(worker: WorkerSide, number: int, request: Parcel) -> Parcel:
     users = worker.encoded(part)
     size = plan.group if isinstance(plan, EvaluatePlan) else _VALIDATED
     tasks = [(plan.model, group) for group in chunks(users, size)]
-    counts = [
-        c for found in worker.run(count_users, request.arrays["weights"], tasks) for c in found
-    ]
+    weights = plan.downlink.decode("weights", request.arrays)
+    counts = [c for found in worker.run(count_users, weights, tasks) for c in found]
     if not rows:
         counts = [sum(counts, Counts())]
     return Parcel({"users": len(users)}, {"counts": np.stack([c.as_row() for c in counts])})

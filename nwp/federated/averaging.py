@@ -15,7 +15,7 @@ import numpy as np
 from nwp.errors import BadMessage
 from nwp.federated.cohort import draw_cohort
 from nwp.federated.local import deal_groups, seed_for, train_group, words_trained
-from nwp.federated.parcel import ArraySpec, Parcel, Schema
+from nwp.federated.parcel import AnyArray, ArraySpec, Parcel, Schema
 from nwp.federated.plan import Plan, TrainPlan
 from nwp.federated.protocol import Aggregate, Aggregation, Phase, Step, WorkerSide
 from nwp.model.lstm import FloatArray
@@ -30,15 +30,12 @@ def training(plan: Plan) -> TrainPlan:
 
 
 def _request(plan: Plan) -> Schema:
-    size = training(plan).model.parameters
-    return Schema(
-        arrays={"weights": ArraySpec("float32", (size,)), "users": ArraySpec("int64", (None,))}
-    )
+    weights = training(plan).downlink.specs("weights")
+    return Schema(arrays={**weights, "users": ArraySpec("int64", (None,))})
 
 
 def _reply(plan: Plan) -> Schema:
-    size = training(plan).model.parameters
-    return Schema(reply_fields(training(plan)), {"update": ArraySpec("float32", (size,))})
+    return Schema(reply_fields(training(plan)), training(plan).uplink.specs("update"))
 
 
 def reply_fields(plan: TrainPlan) -> dict[str, type]:
@@ -67,9 +64,11 @@ def told_of(
 
 def _answer(worker: WorkerSide, number: int, request: Parcel) -> Parcel:
     """On the worker: train the users asked for and average their updates, by their weights."""
-    plan, weights = training(worker.plan), request.arrays["weights"]
+    plan = training(worker.plan)
+    weights = plan.downlink.decode("weights", request.arrays)
     data, names, work = worker.encoded("train"), worker.names, plan.work(number)
-    users = [(data[i], seed_for(plan.seed, number, names[i])) for i in asked_users(worker, request)]
+    asked = asked_users(worker, request)
+    users = [(data[i], seed_for(plan.seed, number, names[i])) for i in asked]
     groups = deal_groups(users, work, plan.model, plan.groups)
     tasks = [(plan.model, work, group, plan.weighting) for group in groups]
     total = np.zeros(len(weights), np.float64)
@@ -80,7 +79,31 @@ def _answer(worker: WorkerSide, number: int, request: Parcel) -> Parcel:
         loss += group_loss
     update = (total / max(weight, 1)).astype(np.float32)
     fields = told_of(plan, [user for user, _ in users], weight, loss)
-    return Parcel(fields, {"update": update})
+    return Parcel(fields, written(worker, number, "update", update, asked))
+
+
+def written(
+    worker: WorkerSide, number: int, name: str, mean: FloatArray, users: Sequence[int]
+) -> dict[str, AnyArray]:
+    """On the worker: the mean of some users' vectors, float32 (n,), as arrays on their way up.
+
+    What the plan's code would forget is kept, and added to the next mean of that name that this
+    worker sends (see `nwp.federated.compression`). One of no users has no weight on the server:
+    neither is anything of it lost, nor may it take along what is kept.
+    """
+    plan = training(worker.plan)
+    code, kept = plan.uplink, f"unsent-{name}"
+    if not code.forgets or not users:
+        seed = seed_for(plan.seed, number, f"rounding {name}", *(worker.names[i] for i in users))
+        return code.encode(name, mean, seed)
+    left = worker.memory.kept(kept, "")
+    with np.errstate(over="ignore", invalid="ignore"):
+        wanted = mean if left is None else mean + left
+        arrays = code.encode(name, wanted)
+        unsent = wanted - code.decode(name, arrays)
+    if np.isfinite(unsent).all():  # else nothing may be sent, and the round may be asked for anew
+        worker.memory.keep(kept, "", unsent)
+    return arrays
 
 
 def check(plan: TrainPlan, worker: str, reply: Parcel) -> None:
@@ -93,15 +116,20 @@ def check(plan: TrainPlan, worker: str, reply: Parcel) -> None:
         raise BadMessage(f"{worker} claims a weight of {weight} for {words} words of {users} users")
 
 
+def _check(plan: TrainPlan, worker: str, reply: Parcel) -> None:
+    check(plan, worker, reply)
+    plan.uplink.decode("update", reply.arrays)
+
+
 def _begin(plan: TrainPlan, number: int, weights: FloatArray) -> Parcel:
     return Parcel(arrays={"weights": weights})
 
 
 def _ask(plan: TrainPlan, number: int, state: Parcel) -> Mapping[str, Parcel]:
     """The model, and for each worker which of its users take part."""
-    weights = state.arrays["weights"]
+    weights = plan.downlink.encode("weights", state.arrays["weights"])
     return {
-        worker: Parcel(arrays={"weights": weights, "users": np.array(users, np.int64)})
+        worker: Parcel(arrays={**weights, "users": np.array(users, np.int64)})
         for worker, users in draw_cohort(plan, number).items()
     }
 
@@ -118,7 +146,7 @@ def mean_of(
         check(plan, worker, answers[worker])
         fields = answers[worker].fields
         mine = int(fields[plan.weighting.told])
-        total += answers[worker].arrays[name].astype(np.float64) * mine
+        total += plan.uplink.decode(name, answers[worker].arrays).astype(np.float64) * mine
         weight += mine
         words += int(fields["words"])
         users += int(fields["users"])
@@ -145,6 +173,6 @@ def _finish(plan: TrainPlan, state: Parcel) -> Aggregate:
 MEAN = Aggregation(
     name="mean",
     begin=_begin,
-    steps=(Step(Phase("train", _request, _reply, _answer, check), _ask, _collect),),
+    steps=(Step(Phase("train", _request, _reply, _answer, _check), _ask, _collect),),
     finish=_finish,
 )

@@ -24,6 +24,8 @@ from safetensors.numpy import load, save
 from nwp.errors import BadMessage
 
 VERSION = 1
+BF16 = "bfloat16"  # numpy has no such type: an array of it holds the bits, as uint16
+_BF16_EXPONENT = 0x7F80
 _LIMIT = 1 << 63
 
 AnyArray = npt.NDArray[Any]
@@ -39,7 +41,7 @@ class Parcel:
 
 @dataclass(frozen=True)
 class ArraySpec:
-    """What an array must be: numpy type and shape; None in the shape allows any length."""
+    """What an array must be: numpy type (or BF16) and shape; None in the shape allows any length."""
 
     dtype: str
     shape: tuple[int | None, ...]
@@ -50,11 +52,17 @@ class ArraySpec:
         fits = len(shape) == len(self.shape) and all(
             want in (None, have) for want, have in zip(self.shape, shape, strict=True)
         )
-        if array.dtype != np.dtype(self.dtype) or not fits:
+        dtype = np.dtype(np.uint16 if self.dtype == BF16 else self.dtype)
+        if array.dtype != dtype or not fits:
             raise BadMessage(
                 f"array {name!r} is {array.dtype} {shape}, agreed is {self.dtype} {self.shape}"
             )
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
+        finite = True
+        if self.dtype == BF16:
+            finite = bool((array & _BF16_EXPONENT != _BF16_EXPONENT).all())
+        elif dtype.kind == "f":
+            finite = bool(np.isfinite(array).all())
+        if not finite:
             raise BadMessage(f"array {name!r} holds values that are no finite numbers")
 
 

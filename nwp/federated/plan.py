@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from nwp.corpus.split import part_of
 from nwp.errors import BadMessage, BadSettings, NwpError
+from nwp.federated.compression import Code, Compression
 from nwp.federated.local import LocalWork
 from nwp.federated.optimizers import ServerOptimizer
 from nwp.federated.schedules import Schedule, learning_rate
@@ -46,7 +47,8 @@ class TrainPlan:
     Validation is every `validate_every` rounds and training stops after `patience` validations
     without a new best (0: never). A round with answers from fewer than `quorum` of the asked
     workers, a fraction, is given up. `weighting` tells how much each user counts, `schedule` how
-    the users' learning rate changes.
+    the users' learning rate changes, `compression` how weights and updates are written on their
+    way.
     """
 
     kind: ClassVar[str] = "train"
@@ -68,6 +70,7 @@ class TrainPlan:
     threads: int = 1
     weighting: Weighting = field(default_factory=Weighting)
     schedule: Schedule = field(default_factory=Schedule)
+    compression: Compression = field(default_factory=Compression)
 
     def __post_init__(self) -> None:
         if self.rounds < 1 or self.validate_every < 1 or self.groups < 1 or self.threads < 1:
@@ -95,6 +98,16 @@ class TrainPlan:
         rate = learning_rate(self.schedule, self.local.learning_rate, number, self.rounds)
         return dataclasses.replace(self.local, learning_rate=rate)
 
+    @property
+    def downlink(self) -> Code:
+        """How weights are written on their way to the workers."""
+        return Code(self.compression.down, self.model.parameters)
+
+    @property
+    def uplink(self) -> Code:
+        """How an update is written on its way to the server."""
+        return Code(self.compression.up, self.model.parameters, self.compression.share)
+
 
 @dataclass(frozen=True)
 class EvaluatePlan:
@@ -119,6 +132,11 @@ class EvaluatePlan:
         """The vocabulary as an object (surfaces play no part in counting)."""
         return Vocabulary.from_lists(self.words, {})
 
+    @property
+    def downlink(self) -> Code:
+        """How weights are written on their way: as they are, for they go once and are what is judged."""
+        return Code("fp32", self.model.parameters)
+
 
 Plan = SurveyPlan | TrainPlan | EvaluatePlan
 KINDS: dict[str, type[Plan]] = {kind.kind: kind for kind in (SurveyPlan, TrainPlan, EvaluatePlan)}
@@ -128,6 +146,7 @@ _PARTS = {
     "server": ServerOptimizer,
     "weighting": Weighting,
     "schedule": Schedule,
+    "compression": Compression,
 }
 
 

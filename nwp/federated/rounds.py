@@ -59,11 +59,13 @@ def train(
         )
         metrics: Mapping[str, Any] | None = None
         if number % plan.validate_every == 0 or number == plan.rounds:
-            metrics, replies = validate(weights, number)
+            # What the workers see is measured, and what was measured is kept.
+            seen = plan.downlink.through(weights)
+            metrics, replies = validate(seen, number)
             traffic = traffic.plus(replies)
             if _better(metrics, state.best_valid):
                 state = after(
-                    state, best_weights=weights, best_number=number, best_valid=dict(metrics)
+                    state, best_weights=seen, best_number=number, best_valid=dict(metrics)
                 )
         report = RoundReport(
             number=number,

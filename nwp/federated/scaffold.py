@@ -26,7 +26,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from nwp.federated.averaging import asked_users, check, mean_of, reply_fields, told_of, training
+from nwp.federated.averaging import (
+    asked_users,
+    check,
+    mean_of,
+    reply_fields,
+    told_of,
+    training,
+    written,
+)
 from nwp.federated.cohort import draw_cohort
 from nwp.federated.local import LocalWork, deal_groups, scratch, seed_for, train_here
 from nwp.federated.memory import Memory
@@ -41,20 +49,19 @@ VARIATE = "variate"
 
 
 def _request(plan: Plan) -> Schema:
-    size = training(plan).model.parameters
-    flat = ArraySpec("float32", (size,))
-    return Schema(arrays={"weights": flat, VARIATE: flat, "users": ArraySpec("int64", (None,))})
+    vectors = training(plan).downlink.specs("weights", VARIATE)
+    return Schema(arrays={**vectors, "users": ArraySpec("int64", (None,))})
 
 
 def _reply(plan: Plan) -> Schema:
     """`update` and `variate` are the means of y - x and of c_i⁺ - c_i over the worker's users."""
-    flat = ArraySpec("float32", (training(plan).model.parameters,))
-    return Schema(reply_fields(training(plan)), {"update": flat, VARIATE: flat})
+    return Schema(reply_fields(training(plan)), training(plan).uplink.specs("update", VARIATE))
 
 
 def _answer(worker: WorkerSide, number: int, request: Parcel) -> Parcel:
     """On the worker: train the users asked for, each with their own control variate."""
-    plan, weights = training(worker.plan), request.arrays["weights"]
+    plan = training(worker.plan)
+    weights, server = (plan.downlink.decode(n, request.arrays) for n in ("weights", VARIATE))
     data, names, work = worker.encoded("train"), worker.names, plan.work(number)
     asked = asked_users(worker, request)
     groups = deal_groups([(data[i], i) for i in asked], work, plan.model, plan.groups)
@@ -62,7 +69,7 @@ def _answer(worker: WorkerSide, number: int, request: Parcel) -> Parcel:
     for group in groups:
         users = [(user, seed_for(plan.seed, number, names[i]), names[i]) for user, i in group]
         tasks.append((plan.model, work, users, worker.memory))
-    shared = np.concatenate([weights, request.arrays[VARIATE]])
+    shared = np.concatenate([weights, server])
     sums, loss = np.zeros((2, len(weights)), np.float64), 0.0
     for moved, changed, group_loss in worker.run(train_corrected, shared, tasks):
         sums[0] += moved
@@ -70,7 +77,8 @@ def _answer(worker: WorkerSide, number: int, request: Parcel) -> Parcel:
         loss += group_loss
     update, variate = (sums / max(len(asked), 1)).astype(np.float32)
     fields = told_of(plan, [data[i] for i in asked], len(asked), loss)
-    return Parcel(fields, {"update": update, VARIATE: variate})
+    arrays = written(worker, number, "update", update, asked)
+    return Parcel(fields, {**arrays, **written(worker, number, VARIATE, variate, asked)})
 
 
 def train_corrected(
@@ -105,15 +113,22 @@ def train_corrected(
     return moved.numpy(), changed.numpy(), losses
 
 
+def _check(plan: TrainPlan, worker: str, reply: Parcel) -> None:
+    check(plan, worker, reply)
+    for name in ("update", VARIATE):
+        plan.uplink.decode(name, reply.arrays)
+
+
 def _begin(plan: TrainPlan, number: int, weights: FloatArray) -> Parcel:
     return Parcel(arrays={"weights": weights})
 
 
 def _ask(plan: TrainPlan, number: int, state: Parcel) -> Mapping[str, Parcel]:
     """The model, the server's control variate, and for each worker which of its users take part."""
-    shared = {name: state.arrays[name] for name in ("weights", VARIATE)}
+    weights = plan.downlink.encode("weights", state.arrays["weights"])
+    vectors = {**weights, **plan.downlink.encode(VARIATE, state.arrays[VARIATE])}
     return {
-        worker: Parcel(arrays={**shared, "users": np.array(users, np.int64)})
+        worker: Parcel(arrays={**vectors, "users": np.array(users, np.int64)})
         for worker, users in draw_cohort(plan, number).items()
     }
 
@@ -140,7 +155,7 @@ def _finish(plan: TrainPlan, state: Parcel) -> Aggregate:
 SCAFFOLD = Aggregation(
     name="scaffold",
     begin=_begin,
-    steps=(Step(Phase("scaffold", _request, _reply, _answer, check), _ask, _collect),),
+    steps=(Step(Phase("scaffold", _request, _reply, _answer, _check), _ask, _collect),),
     finish=_finish,
     carried=(VARIATE,),
 )

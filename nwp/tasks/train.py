@@ -22,6 +22,7 @@ from nwp.errors import BadCorpus, BadInput, NoQuorum
 from nwp.evaluation.counts import metrics
 from nwp.evaluation.phases import VALIDATE, total
 from nwp.federated.algorithms import algorithm
+from nwp.federated.compression import Compression
 from nwp.federated.local import LocalWork
 from nwp.federated.optimizers import ServerOptimizer
 from nwp.federated.parcel import Parcel
@@ -73,6 +74,7 @@ class TrainOptions:
     algorithm: str = "fedavg"
     weighting: Weighting = Weighting()
     schedule: Schedule = Schedule()
+    compression: Compression = Compression()
     rounds: int = 60
     cohort: int = 0
     validate_every: int = 5
@@ -202,7 +204,8 @@ def _train(sim: Simulation, run: _Run, options: TrainOptions, watcher: Watcher) 
     exchange = sim.exchange(job)
 
     def validate(weights: FloatArray, number: int) -> tuple[Mapping[str, Any], Replies]:
-        requests = {worker: Parcel(arrays={"weights": weights}) for worker in plan.workers}
+        request = Parcel(arrays=plan.downlink.encode("weights", weights))
+        requests = dict.fromkeys(plan.workers, request)
         replies = exchange(VALIDATE, number, requests)
         return metrics(total(plan, replies.answers)), replies
 
@@ -294,6 +297,7 @@ def _plan(sim: Simulation, options: TrainOptions, bundle: Bundle) -> TrainPlan:
         aggregation=algorithm(options.algorithm).aggregation,
         weighting=options.weighting,
         schedule=options.schedule,
+        compression=options.compression,
         rounds=options.rounds,
         cohort=options.cohort or max(8, len(sim.corpus.users) // 20),
         seed=options.seed,
@@ -321,6 +325,8 @@ def _training(plan: TrainPlan) -> dict[str, Any]:
         "schedule": schedule_text(plan.schedule),
         "optimizer": plan.server.name,
         "server_learning_rate": plan.server.learning_rate,
+        "downlink": plan.compression.down,
+        "uplink": plan.compression.up,
         "seed": plan.seed,
         "plan": plan_digest(plan),
     }

@@ -49,7 +49,7 @@ TRAIN = TrainPlan(
 )
 EVALUATE = EvaluatePlan(MODEL, WORDS, "valid", rows=True)
 PLANS: dict[str, Plan] = {p.kind: p for p in (SURVEY, TRAIN, EVALUATE)}
-PARTS = ("model", "local", "server", "weighting", "schedule")
+PARTS = ("model", "local", "server", "weighting", "schedule", "compression")
 each_kind = pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS.keys())
 
 
@@ -174,6 +174,7 @@ OTHER: dict[str, list[Plan]] = {
         *changed(TRAIN, "weighting", cap=101),
         dataclasses.replace(TRAIN, weighting=Weighting("equal")),
         *changed(TRAIN, "schedule", name="linear", warmup=3, final=0.5, every=4, factor=0.5),
+        *changed(TRAIN, "compression", down="bf16", up="int8", share=0.02),
         *(
             dataclasses.replace(TRAIN, **{name: value})
             for name, value in {
@@ -334,6 +335,11 @@ BAD = [
     (TRAIN, "model.marks", 15),
     (TRAIN, "model.dropout", 1.0),
     (TRAIN, "model.dropout", -0.1),
+    (TRAIN, "compression.down", "int8"),
+    (TRAIN, "compression.down", "topk"),
+    (TRAIN, "compression.up", "fp16"),
+    (TRAIN, "compression.share", 0),
+    (TRAIN, "compression.share", 1.01),
     (TRAIN, "local.epochs", 0),
     (TRAIN, "local.batch", -1),
     (TRAIN, "local.learning_rate", 0.0),
