@@ -7,7 +7,6 @@ the users' names.
 
 from __future__ import annotations
 
-import io
 import os
 import tempfile
 import weakref
@@ -21,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nwp.corpus.types import Corpus, Message, Tally, nothing_in, with_text
+from nwp.files import read_at
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _Longs = npt.NDArray[np.int64]
@@ -44,7 +44,7 @@ class StoredUsers(Mapping[str, tuple[str, ...]]):
     def __getitem__(self, user: str) -> tuple[str, ...]:
         at = self._place[user]
         start, stop = int(self._byte[at]), int(self._byte[at + 1])
-        raw = _read(self._handle, stop - start, start)
+        raw = read_at(self._handle, stop - start, start)
         ends = np.cumsum(self._lengths[self._first[at] : self._first[at + 1]]).tolist()
         borders = pairwise([0, *ends])
         if raw.isascii():
@@ -126,21 +126,7 @@ def _copy(spool: int, out: IO[bytes], order: npt.NDArray[np.intp], starts: _Long
     heads = np.flatnonzero(np.diff(order, prepend=-2) != 1)
     firsts, lasts = order[heads], order[np.append(heads[1:], len(order)) - 1]
     for start, stop in zip(starts[firsts], starts[lasts + 1], strict=True):
-        out.write(_read(spool, int(stop - start), int(start)))
-
-
-def _read(handle: int, size: int, start: int) -> bytes:
-    """Bytes at a place of a file; the system gives at most 2 GiB at a time."""
-    first = os.pread(handle, size, start)
-    if len(first) == size:
-        return first
-    buffer = io.BytesIO()
-    buffer.write(first)
-    while (had := buffer.tell()) < size:
-        if not (piece := os.pread(handle, size - had, start + had)):
-            raise OSError("a temporary file has lost its end")
-        buffer.write(piece)
-    return buffer.getvalue()
+        out.write(read_at(spool, int(stop - start), int(start)))
 
 
 def _bounds(counts: npt.NDArray[np.int64]) -> _Longs:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import numpy as np
 import torch
 
-from nwp.evaluation.counts import Counts, Scored, count
+from nwp.evaluation.counts import Counts, Rows, Scored, count_each
 from nwp.federated.local import pad
 from nwp.model.config import ModelConfig
 from nwp.model.lstm import FloatArray, NextWordModel
@@ -18,6 +18,8 @@ _T = TypeVar("_T")
 
 # Positions whose scores over the vocabulary are in memory at once: 2,048 of 10,000 words are 80 MB.
 _POSITIONS = 2048
+# Positions of several users that are scored as one task.
+_GROUPED = 4096
 
 
 def score(model: NextWordModel, data: Encoded) -> Scored:
@@ -70,14 +72,49 @@ def _ranks(words: torch.Tensor, chosen: torch.Tensor, wanted: torch.Tensor) -> t
     return before
 
 
-def count_users(weights: FloatArray, config: ModelConfig, users: Sequence[Encoded]) -> list[Counts]:
-    """The counts of each user under flat weights; users with no words get zeros."""
+def count_rows(weights: FloatArray, config: ModelConfig, users: Sequence[Encoded]) -> Rows:
+    """The counts of each user under flat weights, float64 (users, columns); zeros for no words.
+
+    Messages of all users share batches.
+    """
     model = NextWordModel(config)
     model.set_weights(weights)
-    return [
-        count(score(model, user), user.targets, user.addresses, end=END, unknown=UNKNOWN)
-        for user in users
-    ]
+    every = join(users)
+    return count_each(
+        score(model, every),
+        every.targets,
+        every.addresses,
+        [len(user.targets) for user in users],
+        end=END,
+        unknown=UNKNOWN,
+    )
+
+
+def count_users(weights: FloatArray, config: ModelConfig, users: Sequence[Encoded]) -> list[Counts]:
+    """The same as one `Counts` a user."""
+    return [Counts.from_row(row) for row in count_rows(weights, config, users)]
+
+
+def join(users: Sequence[Encoded]) -> Encoded:
+    """The messages of several users, end to end."""
+    fields = ("inputs", "marks", "targets", "addresses")
+    arrays = {name: np.concatenate([getattr(user, name) for user in users]) for name in fields}
+    lengths = np.concatenate([np.diff(user.offsets) for user in users])
+    return Encoded(**arrays, offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
+
+
+def in_groups(users: Iterable[Encoded], most: int) -> Iterator[list[Encoded]]:
+    """Consecutive groups of at most `most` users, with few positions or one user; read as needed."""
+    group: list[Encoded] = []
+    positions = 0
+    for user in users:
+        if group and (len(group) == most or positions + len(user.targets) > _GROUPED):
+            yield group
+            group, positions = [], 0
+        group.append(user)
+        positions += len(user.targets)
+    if group:
+        yield group
 
 
 def chunks(items: Sequence[_T], size: int) -> list[Sequence[_T]]:

@@ -41,7 +41,8 @@ class TrainPlan:
 
     `workers` is worker to number of its users; `cohort` users are drawn a round (0: all); a
     worker's users are added up in `groups` sums of like cost, then these; `threads` per process.
-    Validation is every `validate_every` rounds and training stops after `patience` validations
+    Validation is every `validate_every` rounds, on a sample of `validate_users` users (0: all) that
+    stays the same, and training stops after `patience` validations
     without a new best (0: never). A round with answers from fewer than `quorum` of the asked
     workers, a fraction, is given up.
     """
@@ -59,6 +60,7 @@ class TrainPlan:
     cohort: int = 0
     seed: int = 0
     validate_every: int = 1
+    validate_users: int = 0
     patience: int = 0
     quorum: float = 0.5
     groups: int = 16
@@ -69,6 +71,8 @@ class TrainPlan:
             raise BadSettings("rounds, validate_every, groups and threads must be 1 or more")
         if min(self.cohort, self.patience, self.seed) < 0 or not 0 < self.quorum <= 1:
             raise BadSettings("cohort, patience and seed must be 0 or more, quorum in (0, 1]")
+        if self.validate_users < 0:
+            raise BadSettings("validate_users must be 0 (all) or more")
         _check_vocabulary(self.model, self.words, self.surfaces)
 
     def vocabulary(self) -> Vocabulary:
@@ -78,7 +82,10 @@ class TrainPlan:
 
 @dataclass(frozen=True)
 class EvaluatePlan:
-    """Counts of a model on one part of each user's messages; `rows`: one row a user, else one sum."""
+    """Counts of a model on one part of each user's messages; `rows`: one row a user, else one sum.
+
+    Up to `group` users are counted as one task.
+    """
 
     kind: ClassVar[str] = "evaluate"
 
@@ -86,7 +93,7 @@ class EvaluatePlan:
     words: tuple[str, ...]
     part: str = "test"
     rows: bool = False
-    group: int = 4
+    group: int = 64
     threads: int = 1
 
     def __post_init__(self) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nwp.corpus.readers import jsonl
-from nwp.corpus.split import Part
+from nwp.corpus.split import ByPlace, Part
 from nwp.corpus.store import gather
 from nwp.corpus.types import Tally
 from nwp.errors import BadInput, BadMessage, NwpError
@@ -193,7 +193,7 @@ class Datasite:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if self._private is None or self._private.digest != digest:
             corpus = gather("private", jsonl.read(files[0], tally := Tally()), tally)
-            self._private = _Private(digest, corpus.users)
+            self._private = _Private(digest, corpus.users, tuple(corpus.users))
         return self._private
 
     def receipt(self, plan: str) -> None:
@@ -221,6 +221,7 @@ class _Private:
 
     digest: str
     users: Mapping[str, Sequence[str]]
+    names: Sequence[str]
     encoded: dict[tuple[int, str], EncodedUsers] = field(default_factory=dict)
 
 
@@ -236,7 +237,7 @@ class _Side:
 
     @property
     def names(self) -> Sequence[str]:
-        return list(self.private.users)
+        return self.private.names
 
     def messages(self, part: str) -> Mapping[str, Sequence[str]]:
         return Part(self.private.users, part)
@@ -246,7 +247,7 @@ class _Side:
             raise _Refuse(Refusal.BAD_REQUEST)
         key = (hash(self.plan.words), part)
         if key not in self.private.encoded:
-            texts = self.messages(part).values()
+            texts = ByPlace(self.messages(part), self.names)
             self.private.encoded[key] = EncodedUsers(texts, self.plan.vocabulary())
         return self.private.encoded[key]
 
