@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -260,8 +259,8 @@ def memory(pid: int) -> dict[str, int]:
 def descendants(pid: int) -> Iterator[int]:
     """The processes that a process started, and those that they started."""
     with contextlib.suppress(OSError):
-        for task in os.listdir(f"/proc/{pid}/task"):
-            for child in Path(f"/proc/{pid}/task/{task}/children").read_text().split():
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
                 yield int(child)
                 yield from descendants(int(child))
 
@@ -270,8 +269,59 @@ def descendants(pid: int) -> Iterator[int]:
 
 
 def plot_all(given: argparse.Namespace) -> None:
-    """One SVG a file of figures: what was varied below, seconds and memory above."""
-    raise NotImplementedError
+    """One SVG a file of figures: seconds and, where users were varied, memory above them."""
+    import matplotlib as mpl
+    from matplotlib import pyplot
+
+    mpl.rcParams.update({"svg.hashsalt": "nwp", "svg.fonttype": "none", "font.size": 9})
+    given.out.mkdir(parents=True, exist_ok=True)
+    for path in given.figures:
+        found = json.loads(path.read_text())
+        varied = _varied(found)
+        curves = _CURVES | (_MEMORY if varied == "users" else {})
+        panes = list(dict.fromkeys(unit for unit, _ in curves.values()))
+        figure, axes = pyplot.subplots(
+            1, len(panes), figsize=(4 * len(panes), 2.8), layout="constrained", squeeze=False
+        )
+        at = [one["setting"][varied] for one in found]
+        for label, (unit, keys) in curves.items():
+            axis = axes[0, panes.index(unit)]
+            axis.plot(at, [_under(one, keys) for one in found], marker="o", label=label)
+        for unit, axis in zip(panes, axes[0], strict=True):
+            axis.set(xlabel=_NAMED.get(varied, varied), ylabel=unit, xscale="log", ylim=(0, None))
+            axis.set_xticks(at, [f"{value:,}" for value in at], minor=False)
+            axis.minorticks_off()
+            axis.grid(color="0.9")
+            axis.legend(frameon=False)
+        figure.savefig(given.out / f"{varied}.svg", metadata={"Date": None})
+        pyplot.close(figure)
+
+
+# Label to unit and where the figure stands.
+_CURVES = {
+    "a round": ("seconds", ("seconds", "round")),
+    "a validation": ("seconds", ("seconds", "validation")),
+}
+_MEMORY = {
+    "the parent process": ("MiB, not shared", ("peak_mib", "parent", "anonymous")),
+    "a worker process": ("MiB, not shared", ("peak_mib", "process", "anonymous")),
+}
+_NAMED = {
+    "cohort": "users a round",
+    "words": "words a user",
+    "validate_users": "users validated on",
+}
+
+
+def _varied(found: Sequence[Mapping[str, Any]]) -> str:
+    names = [n for n in found[0]["setting"] if len({one["setting"][n] for one in found}) > 1]
+    return names[0] if names else "users"
+
+
+def _under(one: Any, keys: Sequence[str]) -> float:
+    for key in keys:
+        one = one[key]
+    return float(one)
 
 
 if __name__ == "__main__":

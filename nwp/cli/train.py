@@ -65,9 +65,7 @@ def train(
     ] = 5,
     validate_users: Annotated[
         int,
-        typer.Option(
-            min=0, rich_help_panel=_RUN, help="Users to validate on, drawn once; 0: all."
-        ),
+        typer.Option(min=0, rich_help_panel=_RUN, help="Users to validate on, drawn once; 0: all."),
     ] = 0,
     patience: Annotated[
         int,

@@ -57,7 +57,9 @@ class EncodedUsers(Sequence[Encoded]):
     def _written(self, place: int) -> Encoded:
         """Encode a user, and keep it."""
         user = encode(self._users[place], self._vocabulary)
-        arrays = [getattr(user, name).astype(k) for name, k in zip(_FIELDS, self._kinds, strict=True)]
+        arrays = [
+            getattr(user, name).astype(k) for name, k in zip(_FIELDS, self._kinds, strict=True)
+        ]
         lengths = np.diff(user.offsets).astype(np.int32)
         raw = b"".join(array.tobytes() for array in (*arrays, lengths))
         write_at(self._handle, raw, self._end)
