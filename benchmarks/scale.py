@@ -288,7 +288,8 @@ def plot_all(given: argparse.Namespace) -> None:
             axis = axes[0, panes.index(unit)]
             axis.plot(at, [_under(one, keys) for one in found], marker="o", label=label)
         for unit, axis in zip(panes, axes[0], strict=True):
-            axis.set(xlabel=_NAMED.get(varied, varied), ylabel=unit, xscale="log", ylim=(0, None))
+            axis.set(xlabel=_NAMED.get(varied, varied), ylabel=unit, xscale="log")
+            axis.set_ylim(0, 1.1 * axis.dataLim.y1)
             axis.set_xticks(at, [f"{value:,}" for value in at], minor=False)
             axis.minorticks_off()
             axis.grid(color="0.9")
@@ -303,8 +304,8 @@ _CURVES = {
     "a validation": ("seconds", ("seconds", "validation")),
 }
 _MEMORY = {
-    "the parent process": ("MiB, not shared", ("peak_mib", "parent", "anonymous")),
-    "a worker process": ("MiB, not shared", ("peak_mib", "process", "anonymous")),
+    "the parent process": ("MiB, no file behind", ("peak_mib", "parent", "anonymous")),
+    "a worker process": ("MiB, no file behind", ("peak_mib", "process", "anonymous")),
 }
 _NAMED = {
     "cohort": "users a round",
