@@ -31,10 +31,12 @@ _ENCODE = """
 from nwp.text.building import public_order
 from nwp.text.encoded_users import EncodedUsers
 from nwp.text.vocabulary import Vocabulary
-from nwp.corpus.split import Part
+from nwp.corpus.split import ByPlace, Part
 began = time.perf_counter()
 words = sorted({{w.lower(): None for w in public_order()[:10_000]}})
-users = EncodedUsers(Part(corpus.users, "train").values(), Vocabulary.from_lists(words, {{}}))
+texts = ByPlace(Part(corpus.users, "train"), list(corpus.users))
+for user in EncodedUsers(texts, Vocabulary.from_lists(words, {{}})):
+    pass
 """
 _REPORT = """
 import resource, json, sys
@@ -145,7 +147,7 @@ def speed(path: Path) -> dict[str, Any]:
         "str.split": each(str.split),
         "words_of (the rule alone)": each(words_of),
         "tokenize (words and marks)": each(tokenize),
-        "encode (ids on disk)": lambda: EncodedUsers(users.values(), vocabulary),
+        "encode (ids on disk)": lambda: list(EncodedUsers([*users.values()], vocabulary)),
         "survey (counts for the vocabulary)": lambda: survey(users, 3),
     }
     best = dict.fromkeys(stages, float("inf"))

@@ -1,9 +1,10 @@
-"""Writing files so that nobody ever meets a half-written one, and finding those that ship."""
+"""Writing files so that nobody ever meets a half-written one, reading at a place, what ships."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import tempfile
 from collections.abc import Iterator
@@ -76,6 +77,28 @@ def reason(error: OSError) -> str:
 def remedy(error: OSError) -> str:
     """What helps against an error of the system's, without a full stop; empty where that is unknown."""
     return _REMEDIES.get(error.errno or 0, "")
+
+
+def read_at(handle: int, size: int, start: int) -> bytes:
+    """Bytes at a place of an open file; the system gives at most 2 GiB at a time."""
+    first = os.pread(handle, size, start)
+    if len(first) == size:
+        return first
+    buffer = io.BytesIO()
+    buffer.write(first)
+    while (had := buffer.tell()) < size:
+        if not (piece := os.pread(handle, size - had, start + had)):
+            raise OSError("a temporary file has lost its end")
+        buffer.write(piece)
+    return buffer.getvalue()
+
+
+def write_at(handle: int, raw: bytes, start: int) -> None:
+    """Write bytes to a place of an open file, at as many goes as the system takes."""
+    left = memoryview(raw)
+    while left:
+        wrote = os.pwrite(handle, left, start)
+        left, start = left[wrote:], start + wrote
 
 
 def shipped(name: str) -> Path:

@@ -79,6 +79,10 @@ def train(
     validate_every: Annotated[
         int, typer.Option(min=1, rich_help_panel=_RUN, help="Rounds between validations.")
     ] = 5,
+    validate_users: Annotated[
+        int,
+        typer.Option(min=0, rich_help_panel=_RUN, help="Users to validate on, drawn once; 0: all."),
+    ] = 0,
     patience: Annotated[
         int,
         typer.Option(min=0, rich_help_panel=_RUN, help="Stop after so many without a better one."),
@@ -284,6 +288,7 @@ def train(
         rounds=rounds,
         cohort=cohort,
         validate_every=validate_every,
+        validate_users=validate_users,
         patience=patience,
         seed=seed,
         base=base,

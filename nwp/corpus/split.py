@@ -6,7 +6,7 @@ import functools
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import TypeVar, overload
 
 from nwp.corpus.types import Corpus
 from nwp.errors import BadSettings
@@ -80,6 +80,28 @@ class Part(Mapping[str, Sequence[str]]):
 
     def __len__(self) -> int:
         return len(self.every)
+
+
+@dataclass(frozen=True, eq=False)
+class ByPlace(Sequence[Sequence[str]]):
+    """The messages of some users of a mapping by the users' places, read when they are asked for."""
+
+    every: Mapping[str, Sequence[str]]
+    names: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @overload
+    def __getitem__(self, at: int) -> Sequence[str]: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> ByPlace: ...
+
+    def __getitem__(self, at: int | slice) -> Sequence[str] | ByPlace:
+        if isinstance(at, slice):
+            return ByPlace(self.every, self.names[at])
+        return self.every[self.names[at]]
 
 
 @dataclass(frozen=True, eq=False)

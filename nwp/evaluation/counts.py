@@ -8,6 +8,7 @@ in top-k and left out of the perplexity.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -16,6 +17,8 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+# Counts of some users, float64 (users, columns), columns as in `COLUMNS`.
+Rows = FloatArray
 
 
 @dataclass(frozen=True)
@@ -82,24 +85,45 @@ def count(
     unknown: int,
 ) -> Counts:
     """Add up the scores of some positions; arrays are (positions,)."""
+    rows = count_each(scored, targets, addresses, [len(targets)], end=end, unknown=unknown)
+    return Counts.from_row(rows[0])
+
+
+def count_each(
+    scored: Scored,
+    targets: npt.NDArray[np.int32],
+    addresses: npt.NDArray[np.bool_],
+    sizes: Sequence[int],
+    *,
+    end: int,
+    unknown: int,
+) -> Rows:
+    """The same for users whose positions lie end to end: so many of each; a row a user."""
+    owner = np.repeat(np.arange(len(sizes)), sizes)
     word = targets != end
     known = word & (targets != unknown)
     plain = ~addresses
     hits = [known & (scored.rank < k) for k in (1, 3)]
-    return Counts(
-        tokens=int(word.sum()),
-        known=int(known.sum()),
-        hits1=int(hits[0].sum()),
-        hits3=int(hits[1].sum()),
-        nll=float(scored.nll[known].sum()),
-        masked_tokens=int((word & plain).sum()),
-        masked_known=int((known & plain).sum()),
-        masked_hits1=int((hits[0] & plain).sum()),
-        masked_hits3=int((hits[1] & plain).sum()),
-        masked_nll=float(scored.nll[known & plain].sum()),
-        ends=int((~word).sum()),
-        end_nll=float(scored.nll[~word].sum()),
-    )
+
+    def add(chosen: npt.NDArray[np.bool_], values: FloatArray | None = None) -> FloatArray:
+        weights = None if values is None else values[chosen]
+        return np.bincount(owner[chosen], weights, len(sizes)).astype(np.float64)
+
+    columns = {
+        "tokens": add(word),
+        "known": add(known),
+        "hits1": add(hits[0]),
+        "hits3": add(hits[1]),
+        "nll": add(known, scored.nll),
+        "masked_tokens": add(word & plain),
+        "masked_known": add(known & plain),
+        "masked_hits1": add(hits[0] & plain),
+        "masked_hits3": add(hits[1] & plain),
+        "masked_nll": add(known & plain, scored.nll),
+        "ends": add(~word),
+        "end_nll": add(~word, scored.nll),
+    }
+    return np.stack([columns[name] for name in COLUMNS], axis=1)
 
 
 def metrics(counts: Counts) -> dict[str, float | int | None]:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from nwp.errors import BadMessage
-from nwp.evaluation.counts import COLUMNS, Counts
-from nwp.evaluation.scoring import chunks, count_users
+from nwp.evaluation.counts import COLUMNS, Counts, Rows
+from nwp.evaluation.scoring import count_rows, in_groups
+from nwp.federated.local import seed_for
 from nwp.federated.parcel import ArraySpec, Parcel, Schema
 from nwp.federated.plan import EvaluatePlan, Plan, SurveyPlan, TrainPlan
 from nwp.federated.protocol import Phase, WorkerSide
+from nwp.model.lstm import FloatArray
+from nwp.text.vocabulary import Encoded
 
-_VALIDATED = 4  # users of a training run that are counted as one task
+_VALIDATED = 256  # users of a training run that are counted as one task, at most
+_AT_ONCE = 64  # tasks of one worker that are in memory
 
 
 def _request(plan: Plan) -> Schema:
@@ -32,15 +38,48 @@ def _reply(plan: Plan) -> Schema:
 def _answer(worker: WorkerSide, number: int, request: Parcel) -> Parcel:
     plan = worker.plan
     assert not isinstance(plan, SurveyPlan)
-    part, rows = ("valid", False) if isinstance(plan, TrainPlan) else (plan.part, plan.rows)
-    users = worker.encoded(part)
-    size = plan.group if isinstance(plan, EvaluatePlan) else _VALIDATED
-    tasks = [(plan.model, group) for group in chunks(users, size)]
-    weights = plan.downlink.decode("weights", request.arrays)
-    counts = [c for found in worker.run(count_users, weights, tasks) for c in found]
-    if not rows:
-        counts = [sum(counts, Counts())]
-    return Parcel({"users": len(users)}, {"counts": np.stack([c.as_row() for c in counts])})
+    if isinstance(plan, TrainPlan):
+        users, most, rows = worker.encoded("valid"), _VALIDATED, False
+        places = validated(plan, len(users))
+    else:
+        users, most, rows = worker.encoded(plan.part), plan.group, plan.rows
+        places = range(len(users))
+    counted = _counted(
+        worker, plan.downlink.decode("weights", request.arrays), (users[i] for i in places), most
+    )
+    if rows:
+        counts = np.concatenate(list(counted))
+    else:
+        counts = np.zeros((1, len(COLUMNS)))
+        for some in counted:
+            for row in some:
+                counts[0] += row
+    return Parcel({"users": len(places)}, {"counts": counts})
+
+
+def _counted(
+    worker: WorkerSide, weights: FloatArray, users: Iterable[Encoded], most: int
+) -> Iterator[Rows]:
+    """Counts of all users in order, some at a time, so that never all of them are in memory."""
+    assert not isinstance(worker.plan, SurveyPlan)
+    model, groups = worker.plan.model, in_groups(users, most)
+    while some := list(itertools.islice(groups, _AT_ONCE)):
+        yield from worker.run(count_rows, weights, [(model, group) for group in some])
+
+
+def validated(plan: TrainPlan, users: int) -> Sequence[int]:
+    """Which of a worker's `users` a validation counts, by place: those of a sample that the plan fixes.
+
+    Every worker draws its share of `validate_users`, rounded up, uniformly without replacement, and
+    the same in each round: the best round is chosen on the same users.
+    """
+    everybody = sum(plan.workers.values())
+    if plan.validate_users == 0 or plan.validate_users >= everybody:
+        return range(users)
+    share = min(users, math.ceil(plan.validate_users * users / everybody))
+    rng = np.random.default_rng(seed_for(plan.seed, "validate", users))
+    drawn: list[int] = sorted(rng.choice(users, share, replace=False).tolist())
+    return drawn
 
 
 def read_counts(plan: TrainPlan | EvaluatePlan, reply: Parcel) -> list[Counts]:

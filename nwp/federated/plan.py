@@ -44,7 +44,8 @@ class TrainPlan:
 
     `workers` is worker to number of its users; `cohort` users are drawn a round (0: all); a
     worker's users are added up in `groups` sums of like cost, then these; `threads` per process.
-    Validation is every `validate_every` rounds and training stops after `patience` validations
+    Validation is every `validate_every` rounds, on a sample of `validate_users` users (0: all) that
+    stays the same, and training stops after `patience` validations
     without a new best (0: never). A round with answers from fewer than `quorum` of the asked
     workers, a fraction, is given up. `weighting` tells how much each user counts, `schedule` how
     the users' learning rate changes, `compression` how weights and updates are written on their
@@ -64,6 +65,7 @@ class TrainPlan:
     cohort: int = 0
     seed: int = 0
     validate_every: int = 1
+    validate_users: int = 0
     patience: int = 0
     quorum: float = 0.5
     groups: int = 16
@@ -87,6 +89,8 @@ class TrainPlan:
                 f"SCAFFOLD with weights by {self.weighting.by}: its control variates are plain means",
                 "Use --weights equal.",
             )
+        if self.validate_users < 0:
+            raise BadSettings("validate_users must be 0 (all) or more")
         _check_vocabulary(self.model, self.words, self.surfaces)
 
     def vocabulary(self) -> Vocabulary:
@@ -111,7 +115,10 @@ class TrainPlan:
 
 @dataclass(frozen=True)
 class EvaluatePlan:
-    """Counts of a model on one part of each user's messages; `rows`: one row a user, else one sum."""
+    """Counts of a model on one part of each user's messages; `rows`: one row a user, else one sum.
+
+    Up to `group` users are counted as one task.
+    """
 
     kind: ClassVar[str] = "evaluate"
 
@@ -119,7 +126,7 @@ class EvaluatePlan:
     words: tuple[str, ...]
     part: str = "test"
     rows: bool = False
-    group: int = 4
+    group: int = 64
     threads: int = 1
 
     def __post_init__(self) -> None:

@@ -78,6 +78,7 @@ class TrainOptions:
     rounds: int = 60
     cohort: int = 0
     validate_every: int = 5
+    validate_users: int = 0
     patience: int = 0
     seed: int = 0
     base: str | None = None
@@ -302,6 +303,7 @@ def _plan(sim: Simulation, options: TrainOptions, bundle: Bundle) -> TrainPlan:
         cohort=options.cohort or max(8, len(sim.corpus.users) // 20),
         seed=options.seed,
         validate_every=options.validate_every,
+        validate_users=options.validate_users,
         patience=options.patience,
     )
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from nwp.corpus.readers import jsonl
-from nwp.corpus.split import Part
-from nwp.corpus.store import gather
-from nwp.corpus.types import Tally
+from nwp.corpus.split import ByPlace, Part
+from nwp.corpus.store import StoredUsers, store
+from nwp.corpus.types import Tally, nothing_in, with_text
 from nwp.errors import BadInput, BadMessage, NwpError
 from nwp.federated.memory import Memory
 from nwp.federated.parcel import Envelope, Parcel, Schema, pack, peek, unpack
@@ -201,8 +201,10 @@ class Datasite:
         with files[0].open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if self._private is None or self._private.digest != digest:
-            corpus = gather("private", jsonl.read(files[0], tally := Tally()), tally)
-            self._private = _Private(digest, corpus.users)
+            users, _ = store(with_text(jsonl.read(files[0], tally := Tally()), tally))
+            if not users:
+                raise nothing_in("private", tally)
+            self._private = _Private(digest, users)
         return self._private
 
     def receipt(self, plan: str) -> None:
@@ -233,7 +235,7 @@ class _Private:
     """The private text as read, by the digest of its file, and what was encoded of it."""
 
     digest: str
-    users: Mapping[str, Sequence[str]]
+    users: StoredUsers
     encoded: dict[tuple[int, str], EncodedUsers] = field(default_factory=dict)
 
 
@@ -248,7 +250,7 @@ class _Side:
 
     @property
     def names(self) -> Sequence[str]:
-        return list(self.private.users)
+        return self.private.users.names
 
     def messages(self, part: str) -> Mapping[str, Sequence[str]]:
         return Part(self.private.users, part)
@@ -258,7 +260,7 @@ class _Side:
             raise _Refuse(Refusal.BAD_REQUEST)
         key = (hash(self.plan.words), part)
         if key not in self.private.encoded:
-            texts = self.messages(part).values()
+            texts = ByPlace(self.messages(part), self.names)
             self.private.encoded[key] = EncodedUsers(texts, self.plan.vocabulary())
         return self.private.encoded[key]
 

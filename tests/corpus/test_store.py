@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nwp.corpus.split import Chosen, Part, part_of
-from nwp.corpus.store import store
+from nwp.corpus.split import ByPlace, Chosen, Part, part_of
+from nwp.corpus.store import Names, store
 from nwp.corpus.types import Message
 
 TIMES = st.none() | st.datetimes(
@@ -77,6 +77,29 @@ def test_files_are_closed_when_nobody_reads_them_any_more() -> None:
     del users
     gc.collect()
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@given(st.sets(st.text(max_size=5)), st.text(max_size=5))
+@example(set(), "")
+@example({"", "\ud800", "\ue000", "\U00010000", "a", "ab"}, "\udfff")
+def test_names_are_found_where_they_stand(some: set[str], other: str) -> None:
+    ordered = sorted(some)
+    names = Names(ordered)
+    assert list(names) == ordered
+    assert [names.index(name) for name in ordered] == list(range(len(ordered)))
+    assert names[1:] == ordered[1:]
+    assert (other in names) == (other in some)
+    assert 7 not in names
+    with pytest.raises(IndexError):
+        names[len(ordered)]
+
+
+def test_users_are_read_by_place() -> None:
+    users, _ = store([Message(u, f"{u} {i}") for u in ("ann", "ben", "cas") for i in range(2)])
+    placed = ByPlace(users, ["cas", "ann"])
+    assert [placed[0], placed[1]] == [("cas 0", "cas 1"), ("ann 0", "ann 1")]
+    assert list(placed[1:]) == [("ann 0", "ann 1")]
+    assert len(placed) == 2
 
 
 def test_parts_and_choices_are_views() -> None:

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import weakref
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from nwp.errors import BadMessage
+from nwp.evaluation import phases
 from nwp.evaluation.counts import COLUMNS, Counts
-from nwp.evaluation.phases import EVALUATE, VALIDATE, read_counts, total
+from nwp.evaluation.phases import EVALUATE, VALIDATE, read_counts, total, validated
 from nwp.evaluation.scoring import count_users
 from nwp.federated.parcel import Envelope, Parcel, pack, unpack
 from nwp.federated.plan import EvaluatePlan, Plan, SurveyPlan, TrainPlan
@@ -86,6 +89,73 @@ def test_validation_counts_the_valid_parts_and_gives_their_sum(parts):
     reply = answer(plan, VALIDATE, parts)
     (row,) = read_counts(plan, reply)
     assert row == sum(count_users(WEIGHTS, MODEL, parts["valid"]), Counts())
+
+
+def sampled(drawn, **more: Any) -> tuple[TrainPlan, list[Encoded], Counts]:
+    """A plan over 40 users of worker "one" and 10 of "two", the users of "one", and what it says."""
+    users = [drawn(seed, 2, MODEL.vocabulary) for seed in range(40)]
+    plan = TrainPlan(MODEL, WORDS, {}, {"one": 40, "two": 10}, **more)
+    reply = answer(plan, VALIDATE, {"valid": users})
+    (counts,) = read_counts(plan, reply)
+    assert reply.fields["users"] == len(validated(plan, 40))
+    return plan, users, counts
+
+
+@pytest.mark.parametrize(("wanted", "share"), [(1, 1), (10, 8), (11, 9), (49, 40)])
+def test_a_sample_is_the_workers_share_rounded_up(drawn, wanted, share):
+    plan, users, counts = sampled(drawn, validate_users=wanted)
+    places = validated(plan, 40)
+    assert len(places) == len(set(places)) == share
+    some = sum(count_users(WEIGHTS, MODEL, [users[i] for i in places]), Counts())
+    assert counts.as_row() == pytest.approx(some.as_row())
+    assert counts.tokens == some.tokens
+
+
+@pytest.mark.parametrize("wanted", [0, 50, 1000])
+def test_everybody_is_counted_without_a_sample_or_with_one_as_large(drawn, wanted):
+    _, users, counts = sampled(drawn, validate_users=wanted)
+    assert counts.tokens == sum(user.words for user in users)
+
+
+def test_a_sample_is_fixed_by_the_plans_seed_and_every_user_may_be_in_it():
+    plans = [
+        TrainPlan(MODEL, WORDS, {}, {"one": 40, "two": 10}, validate_users=10, seed=seed)
+        for seed in range(60)
+    ]
+    samples = [tuple(validated(plan, 40)) for plan in plans]
+    assert samples == [tuple(validated(plan, 40)) for plan in plans]
+    assert len(set(samples)) == len(samples)
+    often = Counter(place for sample in samples for place in sample)
+    assert set(often) == set(range(40))
+    assert max(often.values()) < 30  # each has a chance of 8 in 40, 60 times
+
+
+def test_validation_reads_only_whom_it_counts_and_some_at_a_time(drawn, monkeypatch):
+    user, alive, most, read = drawn(1, 2, MODEL.vocabulary), 0, 0, set()
+
+    class Users(Sequence[Encoded]):
+        def __len__(self) -> int:
+            return 40
+
+        def __getitem__(self, at: Any) -> Any:
+            nonlocal alive, most
+            read.add(at)
+            alive, most = alive + 1, max(most, alive + 1)
+            one = replace(user)
+            weakref.finalize(one, gone)
+            return one
+
+    def gone() -> None:
+        nonlocal alive
+        alive -= 1
+
+    monkeypatch.setattr(phases, "_AT_ONCE", 2)
+    monkeypatch.setattr(phases, "_VALIDATED", 3)
+    plan = TrainPlan(MODEL, WORDS, {}, {"one": 40}, validate_users=30)
+    reply = answer(plan, VALIDATE, {"valid": Users()})
+    assert reply.fields["users"] == len(read) == 30
+    assert read == set(validated(plan, 40))
+    assert most <= 2 * 2 * 3 + 1  # those of one run, and those of the next as they are read
 
 
 def test_the_total_is_the_sum_over_workers(parts):

@@ -11,7 +11,7 @@ import pytest
 
 from nwp.evaluation import scoring
 from nwp.evaluation.counts import COLUMNS, Counts, metrics
-from nwp.evaluation.scoring import count_users, score
+from nwp.evaluation.scoring import count_users, in_groups, score
 from nwp.model.config import ModelConfig
 from nwp.model.lstm import NextWordModel
 from nwp.text.vocabulary import (
@@ -113,8 +113,9 @@ def test_a_message_of_thousands_of_words_is_read_whole(drawn, laid, slowly):
 def test_the_size_of_batches_changes_nothing(drawn, monkeypatch):
     user, weights = drawn(3, 40, SIZE), random_weights(CONFIG)
     whole = score(model_of(CONFIG, weights), user)
-    for positions in (1, 7, 50):
+    for positions, scores in ((1, 1), (7, 100), (50, 1 << 19)):
         monkeypatch.setattr(scoring, "_POSITIONS", positions)
+        monkeypatch.setattr(scoring, "_SCORES", scores)
         parts = score(model_of(CONFIG, weights), user)
         assert parts.nll == pytest.approx(whole.nll, abs=1e-5)
         assert np.array_equal(parts.rank, whole.rank)
@@ -227,3 +228,25 @@ def test_figures_on_real_messages_are_those_of_the_definitions(real_corpora: Pat
     weights = random_weights(config)
     for counts, user in zip(count_users(weights, config, users), users, strict=True):
         assert_same(counts, slowly(weights, config, user))
+
+
+def test_groups_are_of_few_users_or_few_positions_in_order(drawn, laid, monkeypatch):
+    monkeypatch.setattr(scoring, "_GROUPED", 10)
+    users = [laid([[6] * n]) for n in (3, 3, 3, 30, 1, 1, 1, 1)] + [laid([])]  # and n ends
+    groups = list(in_groups(iter(users), 3))
+    assert [user for group in groups for user in group] == users
+    assert [len(group) for group in groups] == [2, 1, 1, 3, 2]
+    assert list(in_groups(iter([]), 3)) == []
+
+
+def test_groups_are_made_when_they_are_asked_for(laid):
+    read = []
+
+    def users():
+        for at in range(100):
+            read.append(at)
+            yield laid([[6]])
+
+    groups = in_groups(users(), 5)
+    next(groups)
+    assert len(read) <= 6

@@ -183,6 +183,7 @@ OTHER: dict[str, list[Plan]] = {
                 "cohort": 4,
                 "seed": 12,
                 "validate_every": 1,
+                "validate_users": 4,
                 "patience": 2,
                 "quorum": 0.5,
                 "groups": 3,
@@ -311,6 +312,7 @@ BAD = [
     (SURVEY, "k", -3),
     (TRAIN, "rounds", 0),
     (TRAIN, "validate_every", 0),
+    (TRAIN, "validate_users", -1),
     (TRAIN, "groups", 0),
     (TRAIN, "threads", 0),
     (TRAIN, "cohort", -1),
@@ -420,6 +422,7 @@ def test_a_changed_character_is_refused_or_is_another_plan_in_canonical_form(pla
     [
         {"rounds": 0},
         {"validate_every": 0},
+        {"validate_users": -1},
         {"groups": 0},
         {"threads": 0},
         {"cohort": -1},

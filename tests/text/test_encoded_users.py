@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,29 @@ def test_users_are_read_back_as_they_were_encoded(users: list[list[str]]) -> Non
         assert same(stored[at], one_by_one(messages))
         assert stored[at].inputs.dtype == np.int32
     assert [u.words for u in stored[1:]] == [encode(m, VOCABULARY).words for m in users[1:]]
+
+
+def test_users_are_encoded_when_asked_for_and_once() -> None:
+    asked: list[int] = []
+
+    class Texts(Sequence[list[str]]):
+        def __len__(self) -> int:
+            return 3
+
+        def __getitem__(self, at: Any) -> Any:
+            asked.append(at)
+            return [["hi"], ["you", "7 hi"], ["it's you"]][at]
+
+    stored = EncodedUsers(Texts(), VOCABULARY)
+    assert asked == []
+    first = [stored[at] for at in (2, 0, 1)]
+    assert asked == [2, 0, 1]
+    again = [stored[at] for at in (2, 0, 1)]
+    assert asked == [2, 0, 1]
+    for one, other in zip(first, again, strict=True):
+        for name, values in vars(one).items():
+            assert np.array_equal(values, getattr(other, name))
+            assert values.dtype == getattr(other, name).dtype
 
 
 def test_ids_above_65535_are_kept_whole() -> None:
