@@ -101,7 +101,6 @@ def measure(workers: int, kind: str, rounds: int, processes: int) -> dict[str, A
     )
     engine = make_engine(processes)
     requests = {w: Parcel(arrays={"weights": array, "users": np.arange(2)}) for w in deals}
-    sizes: list[tuple[str, str, bytes]] = []
     times: dict[str, list[float]] = defaultdict(list)
     with simulation.Simulation(corpus, deals, engine) as sim:
         began = time.perf_counter()
@@ -116,7 +115,7 @@ def measure(workers: int, kind: str, rounds: int, processes: int) -> dict[str, A
             if len(replies.answers) != workers:
                 raise RuntimeError(f"not all workers answered: {replies.absent}")
             del replies
-            parts.pop("waiting")  # for what the other threads' parts tell
+            parts.pop("waiting", 0.0)  # for what the other threads' parts tell
             for part in PARTS.keys() - {"waiting"}:
                 times[part].append(parts[part])
             bare(sim, array, times)
