@@ -151,7 +151,8 @@ def _write(envelope: Envelope, parcel: Parcel) -> bytes:
     arrays = _laid_out(parcel)
     # As bytes of one dimension: an empty array or one of no dimension has no memory view of bytes.
     plain = [np.asarray(a, a.dtype.newbyteorder("<"), order="C") for a in arrays.values()]
-    return b"".join([_head(envelope, parcel, arrays), *(a.reshape(-1).view("u1") for a in plain)])
+    data = [array.reshape(-1).view(np.uint8) for array in plain]
+    return b"".join([_head(envelope, parcel, arrays), *(a.data for a in data)])
 
 
 def _laid_out(parcel: Parcel) -> dict[str, AnyArray]:

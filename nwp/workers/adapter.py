@@ -13,7 +13,8 @@ import hashlib
 import io
 import logging
 import os
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -59,9 +60,15 @@ _SYNC = {"auto_checkpoint": False, "auto_compact": False}
 Client = Any
 
 
-def quiet() -> contextlib.AbstractContextManager[Any]:
-    """Syft prints progress from many calls; keep it out of the program's output."""
-    return contextlib.redirect_stdout(io.StringIO())
+_ALONE = threading.RLock()
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Around calls of syft: one thread at a time, for it makes no promise about threads, and without
+    the progress that it prints (what is redirected is the whole process's output, so again: alone)."""
+    with _ALONE, contextlib.redirect_stdout(io.StringIO()):
+        yield
 
 
 # ----------------------------------------------------------------------------------- connections
@@ -89,6 +96,11 @@ class _StoreConnection(GDriveConnection):  # type: ignore[misc]
         connection = cls(email=config.email)
         connection.setup(drive_service=_StoreService(config.store, config.email))
         return connection
+
+    def download_file(self, file_id: str) -> bytes:
+        """All of a file at once: by pieces, as over a network, its bytes are copied twice."""
+        content: bytes = self.drive_service.files().get_media(fileId=file_id).execute()
+        return content
 
 
 class StoreConnectionConfig(ConnectionConfig):  # type: ignore[misc]

@@ -24,6 +24,7 @@ from nwp.workers import adapter
 from nwp.workers.channel import Channel, Tap
 from nwp.workers.datasite import DATA_FILE, REFUSED, Datasite, Refusal
 from nwp.workers.engines import Engine
+from nwp.workers.engines.computing import keep_memory
 from nwp.workers.policy import NOTHING, Policy
 
 SERVER = "server@nwp.example"
@@ -70,6 +71,7 @@ class Simulation:
     def __enter__(self) -> Self:
         if unknown := sorted(self.refusing - set(self.deals)):
             raise BadSettings(f"no worker {unknown[0]!r}", f"Workers: {', '.join(self.deals)}.")
+        keep_memory()
         self._temporary = TemporaryFolder()
         self.threads = ThreadPoolExecutor(self.engine.width)
         root = self._temporary.path
