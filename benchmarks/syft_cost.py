@@ -33,6 +33,7 @@ from syft.sync.connections.drive.gdrive_transport import GDriveConnection
 from syft.sync.peers.peer_store import PeerStore
 
 from nwp.corpus.types import Corpus
+from nwp.federated import parcel
 from nwp.federated.averaging import AGGREGATIONS, MEAN
 from nwp.federated.parcel import ArraySpec, Parcel, Schema
 from nwp.federated.plan import TrainPlan
@@ -56,7 +57,10 @@ PARTS: dict[str, list[tuple[Any, str]]] = {
         (GDriveConnection, "delete_file_by_id"),
     ],
     "listing": [(channel.Channel, "names")],
-    "packing": [(m, f) for m in (simulation, datasite) for f in ("pack", "peek", "unpack")],
+    "packing": [
+        (parcel, "_write"),
+        *((module, name) for module in (simulation, datasite) for name in ("peek", "unpack")),
+    ],
     "checks of values": [(Schema, "check")],
     "job and plan": [(datasite.Datasite, "approved_plan")],
     "private data": [(datasite.Datasite, "_data")],

@@ -12,7 +12,7 @@ that the bytes are the one way to write this content, so that nothing can ride a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -90,8 +90,11 @@ class Schema:
             {n: ArraySpec(str(a.dtype), a.shape) for n, a in parcel.arrays.items()},
         )
 
-    def check(self, parcel: Parcel) -> None:
-        """BadMessage when a parcel lacks something agreed or has anything more."""
+    def check(self, parcel: Parcel, checked: Container[tuple[str, int]] = ()) -> None:
+        """BadMessage when a parcel lacks something agreed or has anything more.
+
+        An array whose name and `id` are among those `checked` was found right before.
+        """
         for what, have, want in (
             ("fields", set(parcel.fields), set(self.fields)),
             ("arrays", set(parcel.arrays), set(self.arrays)),
@@ -104,7 +107,8 @@ class Schema:
             if not -_LIMIT <= value < _LIMIT or value != value:  # noqa: PLR0124 (NaN)
                 raise BadMessage(f"field {name!r} is out of range")
         for name, array in parcel.arrays.items():
-            self.arrays[name].check(name, array)
+            if (name, id(array)) not in checked:
+                self.arrays[name].check(name, array)
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,18 @@ def pack(envelope: Envelope, parcel: Parcel, schema: Schema) -> bytes:
     """One message as bytes, after checking it against what was agreed."""
     schema.check(parcel)
     return _write(envelope, parcel)
+
+
+def pack_each(
+    envelope: Envelope, parcels: Mapping[str, Parcel], schema: Schema
+) -> Iterator[tuple[str, bytes]]:
+    """One message after the other, each by its name in `parcels`. An array that goes to all, as a
+    model does, is checked once."""
+    checked: set[tuple[str, int]] = set()
+    for name, parcel in parcels.items():
+        schema.check(parcel, checked)
+        checked |= {(n, id(array)) for n, array in parcel.arrays.items()}
+        yield name, _write(envelope, parcel)
 
 
 def unpack(data: bytes, schema: Schema) -> tuple[Envelope, Parcel]:

@@ -124,18 +124,17 @@ class Datasite:
         self.pins.pop(plan, None)
         write_atomic(self.folder / "pins.json", json.dumps(self.pins), mode=0o600)
 
-    def approved_plan(self, digest: str) -> tuple[Plan, Any]:
-        """The plan of an approved job, if it still is byte for byte what was approved, and the job."""
+    def approved_plan(self, digest: str) -> Plan:
+        """The plan of an approved job, if it still is byte for byte what was approved."""
         pin = self.pins.get(digest)
-        mine = [j for j in adapter.jobs(self.client) if j.submitted_by == self.server]
-        found = [j for j in mine if pin and j.name == pin["job"]]
-        if not pin or not found or found[0].status != "approved":
+        job = adapter.find_job(self.client, self.server, pin["job"]) if pin else None
+        if not pin or not job or job.status != "approved":
             raise _Refuse(Refusal.NOT_APPROVED)
-        if adapter.job_digest(found[0]) != pin["digest"]:
+        if adapter.job_digest(job) != pin["digest"]:
             raise _Refuse(Refusal.NOT_APPROVED)
         if digest not in self._plans:
-            self._plans[digest] = read_plan(adapter.job_plan(found[0]))
-        return self._plans[digest], found[0]
+            self._plans[digest] = read_plan(adapter.job_plan(job))
+        return self._plans[digest]
 
     def serve(self) -> None:
         """Answer or refuse every message that waits, once each.
@@ -160,7 +159,7 @@ class Datasite:
 
     def _accept(self, envelope: Envelope, data: bytes) -> tuple[Phase, WorkerSide, Parcel]:
         """Hold a request against the approved plan, the ledger and the phase's schema."""
-        plan, _ = self.approved_plan(envelope.job)
+        plan = self.approved_plan(envelope.job)
         phase = phases_of(plan).get(envelope.phase)
         rounds = getattr(plan, "rounds", 1)
         if phase is None or envelope.kind != "ask" or not 1 <= envelope.round <= rounds:
@@ -189,12 +188,13 @@ class Datasite:
     def receipt(self, plan: str) -> None:
         """Close the plan's job: what was answered, and how many bytes of answers, as its result."""
         try:
-            _, job = self.approved_plan(plan)
+            self.approved_plan(plan)
         except _Refuse:
             return
-        adapter.deposit(
-            self.client, job, json.dumps(self.ledger.summary(plan), sort_keys=True), "receipt.json"
-        )
+        mine = (self.server, self.pins[plan]["job"])
+        job = next(j for j in adapter.jobs(self.client) if (j.submitted_by, j.name) == mine)
+        summary = json.dumps(self.ledger.summary(plan), sort_keys=True)
+        adapter.deposit(self.client, job, summary, "receipt.json")
 
 
 def _packed(envelope: Envelope, reply: Parcel, phase: Phase, side: WorkerSide) -> bytes:
