@@ -21,6 +21,7 @@ from nwp.federated.parcel import (
     Parcel,
     Schema,
     pack,
+    pack_each,
     peek,
     unpack,
     unpack_own,
@@ -153,6 +154,33 @@ def test_a_message_is_byte_for_byte_what_safetensors_writes(envelope, parcel):
     contiguous = {n: a.reshape(parcel.arrays[n].shape) for n, a in contiguous.items()}
     expected = save(contiguous, metadata={"nwp": json.dumps(about, sort_keys=True)})
     assert pack(envelope, parcel, Schema.of(parcel)) == expected
+
+
+def test_messages_to_several_are_those_that_each_would_get_alone():
+    other = Parcel({**FIELDS, "words": 8}, {**ARRAYS, "counts": np.zeros((0, 2), np.int64)})
+    parcels = {"a": PARCEL, "b": other, "c": PARCEL}
+    assert dict(pack_each(ENVELOPE, parcels, SCHEMA)) == {
+        name: pack(ENVELOPE, parcel, SCHEMA) for name, parcel in parcels.items()
+    }
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_each_of_several_messages_is_checked_for_what_it_alone_has(bad):
+    wrong = Parcel(FIELDS, {**ARRAYS, "update": np.array([1, bad, 1], np.float32)})
+    messages = pack_each(ENVELOPE, {"a": PARCEL, "b": wrong}, SCHEMA)
+    assert next(messages) == ("a", BYTES)
+    with pytest.raises(BadMessage, match="no finite"):
+        next(messages)
+
+
+def test_an_array_that_is_known_under_one_name_is_not_under_another():
+    schema = Schema(arrays={"x": ArraySpec("float32", (None,)), "y": ArraySpec("float32", (2,))})
+    three, two = np.ones(3, np.float32), np.ones(2, np.float32)
+    parcels = {"a": Parcel({}, {"x": three, "y": two}), "b": Parcel({}, {"x": two, "y": three})}
+    messages = pack_each(ENVELOPE, parcels, schema)
+    next(messages)
+    with pytest.raises(BadMessage, match="'y'"):
+        next(messages)
 
 
 def test_what_one_keeps_oneself_may_be_big_endian():
