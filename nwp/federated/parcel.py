@@ -12,20 +12,37 @@ that the bytes are the one way to write this content, so that nothing can ride a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors.numpy import load
 
 from nwp.errors import BadMessage
 
 VERSION = 1
 BF16 = "bfloat16"  # numpy has no such type: an array of it holds the bits, as uint16
 _BF16_EXPONENT = 0x7F80
+# numpy type to its name in safetensors, in the order in which safetensors lays arrays out: the most
+# strictly aligned first.
+_NAMES = {
+    "uint64": "U64",
+    "int64": "I64",
+    "float64": "F64",
+    "float32": "F32",
+    "uint32": "U32",
+    "int32": "I32",
+    "float16": "F16",
+    "uint16": "U16",
+    "int16": "I16",
+    "int8": "I8",
+    "uint8": "U8",
+    "bool": "BOOL",
+}
+_ORDER = {name: place for place, name in enumerate(_NAMES)}
 _LIMIT = 1 << 63
 
 AnyArray = npt.NDArray[Any]
@@ -81,8 +98,11 @@ class Schema:
             {n: ArraySpec(str(a.dtype), a.shape) for n, a in parcel.arrays.items()},
         )
 
-    def check(self, parcel: Parcel) -> None:
-        """BadMessage when a parcel lacks something agreed or has anything more."""
+    def check(self, parcel: Parcel, checked: Container[tuple[str, int]] = ()) -> None:
+        """BadMessage when a parcel lacks something agreed or has anything more.
+
+        An array whose name and `id` are among those `checked` was found right before.
+        """
         for what, have, want in (
             ("fields", set(parcel.fields), set(self.fields)),
             ("arrays", set(parcel.arrays), set(self.arrays)),
@@ -95,7 +115,8 @@ class Schema:
             if not -_LIMIT <= value < _LIMIT or value != value:  # noqa: PLR0124 (NaN)
                 raise BadMessage(f"field {name!r} is out of range")
         for name, array in parcel.arrays.items():
-            self.arrays[name].check(name, array)
+            if (name, id(array)) not in checked:
+                self.arrays[name].check(name, array)
 
 
 @dataclass(frozen=True)
@@ -114,11 +135,27 @@ def pack(envelope: Envelope, parcel: Parcel, schema: Schema) -> bytes:
     return _write(envelope, parcel)
 
 
+def pack_each(
+    envelope: Envelope, parcels: Mapping[str, Parcel], schema: Schema
+) -> Iterator[tuple[str, bytes]]:
+    """One message after the other, each by its name in `parcels`. An array that goes to all, as a
+    model does, is checked once."""
+    checked: set[tuple[str, int]] = set()
+    for name, parcel in parcels.items():
+        schema.check(parcel, checked)
+        checked |= {(n, id(array)) for n, array in parcel.arrays.items()}
+        yield name, _write(envelope, parcel)
+
+
 def unpack(data: bytes, schema: Schema) -> tuple[Envelope, Parcel]:
     """Read and check a message; BadMessage when anything is not as agreed."""
     envelope, parcel = _read(data)
     schema.check(parcel)
-    if _write(envelope, parcel) != data:
+    # The header says where each array's bytes lie, and they were read from there. So a message with
+    # the canonical header and not a byte more is canonical, and need not be written again to compare.
+    arrays = _laid_out(parcel)
+    head = _head(envelope, parcel, arrays)
+    if len(data) != len(head) + sum(a.nbytes for a in arrays.values()) or not data.startswith(head):
         raise BadMessage("a message is not in its canonical form: something else rides along")
     return envelope, parcel
 
@@ -134,10 +171,35 @@ def peek(data: bytes) -> Envelope:
 
 
 def _write(envelope: Envelope, parcel: Parcel) -> bytes:
+    """A parcel as safetensors' own `save` would write it, with one copy of the arrays, not three."""
+    arrays = _laid_out(parcel)
+    # As bytes of one dimension: an empty array or one of no dimension has no memory view of bytes.
+    plain = [np.asarray(a, a.dtype.newbyteorder("<"), order="C") for a in arrays.values()]
+    data = [array.reshape(-1).view(np.uint8) for array in plain]
+    return b"".join([_head(envelope, parcel, arrays), *(a.data for a in data)])
+
+
+def _laid_out(parcel: Parcel) -> dict[str, AnyArray]:
+    """The arrays in the order of their bytes in a message."""
+    names = sorted(parcel.arrays, key=lambda name: (_ORDER[parcel.arrays[name].dtype.name], name))
+    return {name: parcel.arrays[name] for name in names}
+
+
+def _head(envelope: Envelope, parcel: Parcel, arrays: Mapping[str, AnyArray]) -> bytes:
+    """All of a message before its arrays' bytes."""
     about = {"version": VERSION, **asdict(envelope), "fields": dict(parcel.fields)}
-    arrays = {name: np.asarray(parcel.arrays[name], order="C") for name in sorted(parcel.arrays)}
-    data: bytes = save(arrays, metadata={"nwp": json.dumps(about, sort_keys=True)})
-    return data
+    header: dict[str, Any] = {"__metadata__": {"nwp": json.dumps(about, sort_keys=True)}}
+    end = 0
+    for name, array in arrays.items():
+        begin, end = end, end + array.nbytes
+        header[name] = {
+            "dtype": _NAMES[array.dtype.name],
+            "shape": array.shape,
+            "data_offsets": (begin, end),
+        }
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
 
 
 def _read(data: bytes) -> tuple[Envelope, Parcel]:

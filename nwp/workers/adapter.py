@@ -13,7 +13,9 @@ import hashlib
 import io
 import logging
 import os
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -35,7 +37,7 @@ from syft.sync.sync.caches.datasite_watcher_cache import DataSiteWatcherCacheCon
 from syft.sync.sync.datasite_owner_syncer import DatasiteOwnerSyncerConfig
 from syft.sync.sync.datasite_watcher_syncer import DatasiteWatcherSyncerConfig
 from syft.sync.version.peer_manager import PeerManagerConfig
-from syft_datasets.config import SyftBoxConfig
+from syft_datasets.config import PRIVATE_METADATA_FILENAME, SyftBoxConfig
 from syft_job import SyftJobConfig
 from syft_permissions.spec.access import Access
 from syft_permissions.spec.rule import Rule
@@ -59,9 +61,15 @@ _SYNC = {"auto_checkpoint": False, "auto_compact": False}
 Client = Any
 
 
-def quiet() -> contextlib.AbstractContextManager[Any]:
-    """Syft prints progress from many calls; keep it out of the program's output."""
-    return contextlib.redirect_stdout(io.StringIO())
+_ALONE = threading.RLock()
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Around calls of syft: one thread at a time, for it makes no promise about threads, and without
+    the progress that it prints (what is redirected is the whole process's output, so again: alone)."""
+    with _ALONE, contextlib.redirect_stdout(io.StringIO()):
+        yield
 
 
 # ----------------------------------------------------------------------------------- connections
@@ -89,6 +97,11 @@ class _StoreConnection(GDriveConnection):  # type: ignore[misc]
         connection = cls(email=config.email)
         connection.setup(drive_service=_StoreService(config.store, config.email))
         return connection
+
+    def download_file(self, file_id: str) -> bytes:
+        """All of a file at once: by pieces, as over a network, its bytes are copied twice."""
+        content: bytes = self.drive_service.files().get_media(fileId=file_id).execute()
+        return content
 
 
 class StoreConnectionConfig(ConnectionConfig):  # type: ignore[misc]
@@ -238,9 +251,16 @@ def create_dataset(
 
 
 def private_files(client: Client) -> list[Path]:
-    """Owner: the files that the private dataset points to, on the owner's own disk."""
+    """Owner: the files that the private dataset points to, on the owner's own disk.
+
+    Found as syft's own `private_files` does, without reading the dataset's description, which says
+    nothing about them. FileNotFoundError without such a dataset.
+    """
     with quiet():
-        return [Path(path) for path in client.dataset_manager.get(DATASET).private_files]
+        storage = client.dataset_manager.storage
+        folder = storage.private_dataset_dir(storage.find_dataset_ref(client.email, DATASET))
+    notes = (PERMISSION_FILE_NAME, PRIVATE_METADATA_FILENAME)
+    return [Path(f) for f in folder.iterdir() if f.is_file() and f.name not in notes]
 
 
 def mock_files(client: Client, owner: str) -> list[Path]:
@@ -264,6 +284,27 @@ def jobs(client: Client) -> list[Any]:
     """The jobs that a client knows of, as of its last sync."""
     with quiet():
         return list(client.jobs)
+
+
+@dataclass(frozen=True)
+class FoundJob:
+    """One job as it lies on the owner's disk now: its state in a word, and its files."""
+
+    status: str
+    job_submission_path: Path
+
+
+def find_job(client: Client, submitter: str, name: str) -> FoundJob | None:
+    """Owner: a job by who submitted it and its name, both of which syft takes from where it lies.
+
+    `jobs` reads and describes all jobs to the same end. None when there is no such job, more than
+    one, or its state can't be read: `jobs` leaves those out, too.
+    """
+    manager = client.job_client.manager
+    with quiet(), contextlib.suppress(Exception):
+        ref = manager.find_submission_ref(client.email, name, submitter)
+        return FoundJob(manager.read_state(ref).status.value, manager.submission_dir(ref))
+    return None
 
 
 def job_files_fault(job: Any) -> str | None:

@@ -3,6 +3,9 @@
 Syft's readers take any name in three parts with _ between for one of their own files, and fail over
 what is in it; so names here have none. A sender deletes its own messages after use: nothing piles
 up in the store. Names, sizes and times are visible to whoever runs the store; contents are not.
+
+Of several threads one at a time uses the store; encryption and decryption, which change nothing but
+their result, are free.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nwp.errors import BadMessage
+from nwp.workers.adapter import quiet
 
 PREFIX = "nwp."
 MAX_BYTES = 1 << 30
@@ -49,13 +53,15 @@ class Channel:
             if self._owner
             else self._drive.watcher_send_raw_bytes_to_inbox
         )
-        write(peer, PREFIX + name, sealed)
+        with quiet():
+            write(peer, PREFIX + name, sealed)
         return len(sealed)
 
     def names(self, peer: str, *, outgoing: bool = False) -> dict[str, str]:
         """Message name to file id, of the messages now waiting."""
-        folder = self._folder(peer, outgoing=outgoing)
-        files = self._drive.get_file_metadatas_from_folder(folder, page_size=1000)
+        with quiet():
+            folder = self._folder(peer, outgoing=outgoing)
+            files = self._drive.get_file_metadatas_from_folder(folder, page_size=1000)
         return {
             file["name"].removeprefix(PREFIX): file["id"]
             for file in files
@@ -67,7 +73,8 @@ class Channel:
 
         BadMessage when it is too large, or is not, byte for byte, what this peer signed.
         """
-        sealed = self._drive.download_file(file_id)
+        with quiet():
+            sealed = self._drive.download_file(file_id)
         if len(sealed) > MAX_BYTES:
             raise BadMessage(f"a message of {len(sealed)} bytes, at most {MAX_BYTES} are read")
         try:
@@ -78,5 +85,6 @@ class Channel:
 
     def clear(self, peer: str) -> None:
         """Delete the messages that this side sent to the peer."""
-        for file_id in self.names(peer, outgoing=True).values():
-            self._drive.delete_file_by_id(file_id, raise_on_error=True)
+        with quiet():
+            for file_id in self.names(peer, outgoing=True).values():
+                self._drive.delete_file_by_id(file_id, raise_on_error=True)

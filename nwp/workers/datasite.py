@@ -6,9 +6,8 @@ import enum
 import hashlib
 import json
 import os
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +57,6 @@ _REASONS = {
 }
 
 REFUSED = Schema(fields={"reason": int})
-
-
-_SYFT = threading.RLock()
 
 
 class _Refuse(NwpError):
@@ -131,49 +127,42 @@ class Datasite:
         self.pins.pop(plan, None)
         write_atomic(self.folder / "pins.json", json.dumps(self.pins), mode=0o600)
 
-    def approved_plan(self, digest: str) -> tuple[Plan, Any]:
-        """The plan of an approved job, if it still is byte for byte what was approved, and the job."""
+    def approved_plan(self, digest: str) -> Plan:
+        """The plan of an approved job, if it still is byte for byte what was approved."""
         pin = self.pins.get(digest)
-        mine = [j for j in adapter.jobs(self.client) if j.submitted_by == self.server]
-        found = [j for j in mine if pin and j.name == pin["job"]]
-        if not pin or not found or found[0].status != "approved":
+        job = adapter.find_job(self.client, self.server, pin["job"]) if pin else None
+        if not pin or not job or job.status != "approved":
             raise _Refuse(Refusal.NOT_APPROVED)
-        if adapter.job_digest(found[0]) != pin["digest"]:
+        if adapter.job_digest(job) != pin["digest"]:
             raise _Refuse(Refusal.NOT_APPROVED)
         if digest not in self._plans:
-            self._plans[digest] = read_plan(adapter.job_plan(found[0]))
-        return self._plans[digest], found[0]
+            self._plans[digest] = read_plan(adapter.job_plan(job))
+        return self._plans[digest]
 
     def serve(self) -> None:
         """Answer or refuse every message that waits, once each.
 
-        Several datasites may serve in threads of one process: all but the computing itself is done
-        one at a time, since syft makes no promise about threads.
+        Several datasites may serve in threads of one process; the adapter and the channel let one
+        of them at a time use syft.
         """
-        with _SYFT:
-            waiting = self.channel.names(self.server)
-        for name, file_id in waiting.items():
+        for name, file_id in self.channel.names(self.server).items():
             envelope = Envelope("ask", "", name, 0)
             try:
-                with _SYFT:
-                    data, _ = self.channel.receive(self.server, file_id)
-                    envelope = peek(data)
-                    phase, side, request = self._accept(envelope, data)
-                reply, schema = phase.answer(side, envelope.round, request), phase.reply(side.plan)
-                _check(reply, schema)
-                kind = "answer"
+                data, _ = self.channel.receive(self.server, file_id)
+                envelope = peek(data)
+                phase, side, request = self._accept(envelope, data)
+                out = _packed(envelope, phase.answer(side, envelope.round, request), phase, side)
+                self.ledger.write(envelope, out)  # first: a crash never allows a second answer
             except (_Refuse, BadMessage) as error:
                 reason = error.reason if isinstance(error, _Refuse) else Refusal.BAD_REQUEST
-                reply, schema, kind = Parcel({"reason": int(reason)}), REFUSED, "refuse"
-            out = pack(Envelope(kind, envelope.job, envelope.phase, envelope.round), reply, schema)
-            with _SYFT:
-                if kind == "answer":
-                    self.ledger.write(envelope, out)  # first: a crash never allows a second answer
-                self.channel.send(self.server, name, out)
+                out = pack(
+                    replace(envelope, kind="refuse"), Parcel({"reason": int(reason)}), REFUSED
+                )
+            self.channel.send(self.server, name, out)
 
     def _accept(self, envelope: Envelope, data: bytes) -> tuple[Phase, WorkerSide, Parcel]:
         """Hold a request against the approved plan, the ledger and the phase's schema."""
-        plan, _ = self.approved_plan(envelope.job)
+        plan = self.approved_plan(envelope.job)
         phases = phases_of(plan)
         phase = phases.get(envelope.phase)
         rounds = getattr(plan, "rounds", 1)
@@ -214,18 +203,20 @@ class Datasite:
         """
         self._memory_of(plan, 0).forget()
         try:
-            _, job = self.approved_plan(plan)
+            self.approved_plan(plan)
         except _Refuse:
             return
-        adapter.deposit(
-            self.client, job, json.dumps(self.ledger.summary(plan), sort_keys=True), "receipt.json"
-        )
+        mine = (self.server, self.pins[plan]["job"])
+        job = next(j for j in adapter.jobs(self.client) if (j.submitted_by, j.name) == mine)
+        summary = json.dumps(self.ledger.summary(plan), sort_keys=True)
+        adapter.deposit(self.client, job, summary, "receipt.json")
 
 
-def _check(reply: Parcel, schema: Schema) -> None:
-    """Refuse where the work has come to nothing that may be sent: weights may grow beyond bounds."""
+def _packed(envelope: Envelope, reply: Parcel, phase: Phase, side: WorkerSide) -> bytes:
+    """The answer to a request as a message. Refuses where the work has come to nothing that may be
+    sent: weights may grow beyond bounds."""
     try:
-        schema.check(reply)
+        return pack(replace(envelope, kind="answer"), reply, phase.reply(side.plan))
     except BadMessage as error:
         raise _Refuse(Refusal.NO_RESULT) from error
 

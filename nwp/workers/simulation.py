@@ -16,7 +16,7 @@ from typing import Self
 from nwp.corpus.split import only
 from nwp.corpus.types import Corpus
 from nwp.errors import BadMessage, BadSettings
-from nwp.federated.parcel import Envelope, Parcel, pack, peek, unpack
+from nwp.federated.parcel import Envelope, Parcel, pack_each, peek, unpack
 from nwp.federated.plan import Plan, plan_digest, plan_text
 from nwp.federated.protocol import Phase, Replies
 from nwp.temporary import TemporaryFolder
@@ -25,6 +25,7 @@ from nwp.workers import adapter
 from nwp.workers.channel import Channel, Tap
 from nwp.workers.datasite import DATA_FILE, REFUSED, Datasite, Refusal
 from nwp.workers.engines import Engine
+from nwp.workers.engines.computing import keep_memory
 from nwp.workers.policy import NOTHING, Policy
 
 SERVER = "server@nwp.example"
@@ -76,6 +77,7 @@ class Simulation:
     def __enter__(self) -> Self:
         if unknown := sorted(self.refusing - set(self.deals)):
             raise BadSettings(f"no worker {unknown[0]!r}", f"Workers: {', '.join(self.deals)}.")
+        keep_memory()
         self._temporary = TemporaryFolder()
         self.threads = ThreadPoolExecutor(self.engine.width)
         root = self._temporary.path
@@ -151,8 +153,10 @@ class _Exchange:
         name = f"{self.job.digest[:16]}.{number}.{phase.name}"
         envelope, schema = Envelope("ask", self.job.digest, phase.name, number), phase.request(plan)
         asked = sorted(set(requests) - set(absent))
+        parcels = {worker: requests[worker] for worker in asked}
         down = sum(
-            channel.send(_email(w), name, pack(envelope, requests[w], schema)) for w in asked
+            channel.send(_email(worker), name, message)
+            for worker, message in pack_each(envelope, parcels, schema)
         )
         serve = [self.simulation.datasites[worker].serve for worker in asked]
         for served in [self.simulation.threads.submit(call) for call in serve]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from safetensors.numpy import save
 
 from nwp.errors import BadMessage
 from nwp.federated.parcel import (
@@ -19,11 +21,13 @@ from nwp.federated.parcel import (
     Parcel,
     Schema,
     pack,
+    pack_each,
     peek,
     unpack,
     unpack_own,
 )
 
+BIG = np.dtype("float32").newbyteorder(">")
 SCHEMA = Schema(
     fields={"words": int, "loss": float},
     arrays={"update": ArraySpec("float32", (3,)), "counts": ArraySpec("int64", (None, 2))},
@@ -95,7 +99,8 @@ numbers = (
     | st.floats(-(2.0**62), 2.0**62)
     | st.sampled_from([0.0, -0.0, 5e-324])
 )
-DTYPES = ["float32", "float64", "int64", "int32", "uint8", "bool"]
+DTYPES = ["float16", "float32", "float64", "bool"]
+DTYPES += [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
 finite = {"allow_nan": False, "allow_infinity": False}
 arrays = st.sampled_from(DTYPES).flatmap(
     lambda dtype: npst.arrays(
@@ -135,6 +140,56 @@ def test_equal_content_has_equal_bytes_in_whatever_order_it_was_put_together(par
     assert pack(ENVELOPE, parcel, schema) == pack(ENVELOPE, turned, schema)
 
 
+@given(envelopes, parcels)
+@example(ENVELOPE, Parcel({}, {name: np.zeros(1, name) for name in DTYPES}))
+@example(
+    ENVELOPE,
+    Parcel({}, {'"\\/\x00\x1f\x7f\u2028é🦔': np.ones(1, np.float32), "b": np.ones(3, "u1")}),
+)
+@example(ENVELOPE, Parcel({}, {"x": np.arange(6.0).reshape(2, 3).T}))
+def test_a_message_is_byte_for_byte_what_safetensors_writes(envelope, parcel):
+    """Of the same content, in the same order: an independent writer of the format agrees."""
+    about = {"version": VERSION, **asdict(envelope), "fields": dict(parcel.fields)}
+    contiguous = {name: np.ascontiguousarray(array) for name, array in parcel.arrays.items()}
+    contiguous = {n: a.reshape(parcel.arrays[n].shape) for n, a in contiguous.items()}
+    expected = save(contiguous, metadata={"nwp": json.dumps(about, sort_keys=True)})
+    assert pack(envelope, parcel, Schema.of(parcel)) == expected
+
+
+def test_messages_to_several_are_those_that_each_would_get_alone():
+    other = Parcel({**FIELDS, "words": 8}, {**ARRAYS, "counts": np.zeros((0, 2), np.int64)})
+    parcels = {"a": PARCEL, "b": other, "c": PARCEL}
+    assert dict(pack_each(ENVELOPE, parcels, SCHEMA)) == {
+        name: pack(ENVELOPE, parcel, SCHEMA) for name, parcel in parcels.items()
+    }
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_each_of_several_messages_is_checked_for_what_it_alone_has(bad):
+    wrong = Parcel(FIELDS, {**ARRAYS, "update": np.array([1, bad, 1], np.float32)})
+    messages = pack_each(ENVELOPE, {"a": PARCEL, "b": wrong}, SCHEMA)
+    assert next(messages) == ("a", BYTES)
+    with pytest.raises(BadMessage, match="no finite"):
+        next(messages)
+
+
+def test_an_array_that_is_known_under_one_name_is_not_under_another():
+    schema = Schema(arrays={"x": ArraySpec("float32", (None,)), "y": ArraySpec("float32", (2,))})
+    three, two = np.ones(3, np.float32), np.ones(2, np.float32)
+    parcels = {"a": Parcel({}, {"x": three, "y": two}), "b": Parcel({}, {"x": two, "y": three})}
+    messages = pack_each(ENVELOPE, parcels, schema)
+    next(messages)
+    with pytest.raises(BadMessage, match="'y'"):
+        next(messages)
+
+
+def test_what_one_keeps_oneself_may_be_big_endian():
+    parcel = Parcel({}, {"x": np.array([1, 2, 3], BIG)})
+    kept = unpack_own(pack(ENVELOPE, parcel, Schema.of(parcel))).arrays["x"]
+    assert kept.dtype == np.float32
+    assert kept.tolist() == [1, 2, 3]
+
+
 def test_arrays_that_lie_otherwise_in_memory_are_written_as_they_read():
     counts = np.array([[1, 3], [2, 4]], np.int64).T
     update = np.array([1, 9, -2, 9, 0.5], np.float32)[::2]
@@ -150,7 +205,6 @@ def test_arrays_received_can_be_used_as_torch_tensors():
 
 # --- what is not ----------------------------------------------------------------------------------
 
-BIG = np.dtype("float32").newbyteorder(">")
 WRONG_FIELDS = {
     "extra field": {**FIELDS, "more": 1},
     "missing field": {"words": 7},

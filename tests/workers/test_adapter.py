@@ -10,6 +10,8 @@ import contextlib
 import hashlib
 import inspect
 import stat
+import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,10 +35,12 @@ from syft.sync.sync.caches.datasite_watcher_cache import DataSiteWatcherCacheCon
 from syft.sync.sync.datasite_owner_syncer import DatasiteOwnerSyncerConfig
 from syft.sync.sync.datasite_watcher_syncer import DatasiteWatcherSyncerConfig
 from syft.sync.version.peer_manager import PeerManagerConfig
-from syft_datasets.config import SyftBoxConfig
+from syft_datasets.config import PRIVATE_METADATA_FILENAME, SyftBoxConfig
+from syft_datasets.dataset_storage import DatasetStorage
 from syft_job import SyftJobConfig
 from syft_job.client import JobClient
 from syft_job.job import JobInfo
+from syft_job.job_storage import JobStorage
 from syft_permissions.spec.access import Access
 from syft_permissions.spec.rule import Rule
 from syft_permissions.spec.ruleset import PERMISSION_FILE_NAME, RuleSet
@@ -164,6 +168,7 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = {
     "to outbox": (GDriveConnection.owner_write_raw_bytes_to_outbox, (SELF, "peer", "n", b""), {}),
     "list": (GDriveConnection.get_file_metadatas_from_folder, (SELF, "f"), {"page_size": 1000}),
     "download": (GDriveConnection.download_file, (SELF, "file"), {}),
+    "get": (MockFilesResource.get_media, (SELF,), {"fileId": "file"}),
     "delete": (GDriveConnection.delete_file_by_id, (SELF, "file"), {"raise_on_error": True}),
     "store service": (MockDriveService, ("store", "email"), {}),
     "store files": (MockFilesResource, ("store", "email"), {}),
@@ -189,6 +194,11 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = {
     "collections": (default_collections_folder, (Path(), "email", DATASET_COLLECTION_SPECS), {}),
     "client": (SyftRDSClient.from_config, ("config",), {}),
     "submit": (JobClient.submit_bash_job, (SELF, "owner", "script"), {"job_name": "name"}),
+    "find job": (JobStorage.find_submission_ref, (SELF, "owner", "name", "submitter"), {}),
+    "job folder": (JobStorage.submission_dir, (SELF, "ref"), {}),
+    "job state": (JobStorage.read_state, (SELF, "ref"), {}),
+    "find dataset": (DatasetStorage.find_dataset_ref, (SELF, "owner", "name"), {}),
+    "private folder": (DatasetStorage.private_dataset_dir, (SELF, "ref"), {}),
     "approve": (JobInfo.approve, (SELF, "reason"), {"approval_method": "auto"}),
     "reject": (JobInfo.reject, (SELF, "reason"), {}),
     "deposit": (JobInfo.accept_by_depositing_result, (SELF, "path"), {}),
@@ -207,7 +217,10 @@ def test_jobs_and_clients_have_the_properties_that_are_read() -> None:
         assert isinstance(getattr(JobInfo, name), property), name
     for name in ("email", "has_do_role", "syftbox_folder", "jobs", "peer_manager"):
         assert isinstance(getattr(SyftRDSClient, name), property), name
-    assert PERMISSION_FILE_NAME == "syft.pub.yaml"
+    assert (PERMISSION_FILE_NAME, PRIVATE_METADATA_FILENAME) == (
+        "syft.pub.yaml",
+        "private_metadata.yaml",
+    )
 
 
 def test_a_clients_parts_are_where_the_channel_takes_them_from(parties: Parties) -> None:
@@ -284,6 +297,62 @@ def test_a_job_goes_from_pending_to_done_with_its_result(parties: Parties) -> No
     assert seen.status == "done"
     with adapter.quiet():
         assert [p.read_text() for p in seen.output_paths] == ['{"done": 1}']
+
+
+def test_one_job_is_found_as_it_is_among_all(parties: Parties) -> None:
+    adapter.submit_job(parties.server, OWNER, "train", PLAN)
+    adapter.submit_job(parties.server, OWNER, "other", PLAN)
+    adapter.submit_job(parties.stranger, OWNER, "train", '{"b":2}\n')
+    assert adapter.find_job(parties.owner, SERVER, "train") is None  # not fetched yet
+    for name in ("before", "after"):
+        listed = parties.review()
+        for (submitter, job), info in listed.items():
+            found = adapter.find_job(parties.owner, submitter, job)
+            assert found is not None, name
+            assert found.status == info.status
+            assert found.job_submission_path == info.job_submission_path
+            assert adapter.job_digest(found) == adapter.job_digest(info)
+            assert adapter.job_plan(found) == adapter.job_plan(info)
+        if name == "before":
+            adapter.approve(listed[SERVER, "train"], SERVER)
+            adapter.reject(listed[SERVER, "other"], "no")
+    found = adapter.find_job(parties.owner, SERVER, "train")
+    assert found is not None
+    assert found.status == "approved"
+    assert adapter.find_job(parties.owner, SERVER, "none") is None
+    assert adapter.find_job(parties.owner, STRANGER, "other") is None
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[", b"status: approved\n", None])
+def test_a_job_whose_state_says_nothing_is_none(parties: Parties, content: bytes | None) -> None:
+    adapter.submit_job(parties.server, OWNER, "train", PLAN)
+    job = parties.review()[SERVER, "train"]
+    adapter.approve(job, SERVER)
+    state = job.job_review_path / "state.yaml"
+    state.unlink() if content is None else state.write_bytes(content)
+    assert adapter.find_job(parties.owner, SERVER, "train") is None
+
+
+def test_one_thread_at_a_time_uses_syft_and_its_output_comes_back() -> None:
+    """Two that redirect what is printed, one within the other's time, would leave it redirected."""
+    real, inside = sys.stdout, threading.Event()
+    order: list[str] = []
+
+    def second() -> None:
+        inside.wait()
+        with adapter.quiet():
+            order.append("second")
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    with adapter.quiet(), adapter.quiet():  # one's own calls may be nested
+        inside.set()
+        thread.join(0.05)
+        print("syft says")
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+    assert sys.stdout is real
 
 
 def test_a_rejected_job_tells_its_reason(parties: Parties) -> None:
@@ -524,6 +593,10 @@ def test_a_dataset_leaves_its_private_file_at_home(parties: Parties, tmp_path: P
     adapter.sync(parties.server)
     (private,) = adapter.private_files(parties.owner)
     assert private.read_bytes() == b"my secret text\n"
+    with adapter.quiet():
+        assert [private] == parties.owner.dataset_manager.get(adapter.DATASET).private_files
+    with pytest.raises(FileNotFoundError):
+        adapter.private_files(parties.server)
     assert parties.owner.syftbox_folder in private.parents
     (mock,) = adapter.mock_files(parties.server, OWNER)
     assert mock.read_bytes() == b"made up\n"

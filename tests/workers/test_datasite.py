@@ -224,6 +224,21 @@ def test_a_change_between_two_rounds_is_noticed(
     assert ask(simulation, job, number=2).absent == {"worker-1": Refusal.NOT_APPROVED.words}
 
 
+@pytest.mark.parametrize("state", ["rejected", "done", "running"])
+def test_a_state_changed_between_two_rounds_is_noticed(
+    simulation: Simulation, plan: TrainPlan, ask: Any, state: str
+) -> None:
+    job = simulation.submit(plan, "train")
+    assert ask(simulation, job, number=1).absent == {}
+    path = owner_job(simulation, "worker-1").job_review_path / "state.yaml"
+    text = path.read_text()
+    path.write_text(text.replace("status: approved", f"status: {state}"))
+    assert path.read_text() != text
+    assert ask(simulation, job, number=2).absent == {"worker-1": Refusal.NOT_APPROVED.words}
+    path.write_text(text)
+    assert ask(simulation, job, number=2).answers["worker-1"].fields["users"] == 3
+
+
 def test_a_revoked_plan_is_refused_from_then_on(
     simulation: Simulation, plan: TrainPlan, ask: Any
 ) -> None:

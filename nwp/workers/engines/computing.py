@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import ctypes
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # of glibc's mallopt
 
 
 def keep_memory() -> None:
-    """Let the C library keep what is freed: a step asks for the same large blocks again and again, and
-    the system would hand each out anew, page by page."""
+    """Let the C library keep what is freed: a step, and a message, ask for the same large blocks again
+    and again, and the system would hand each out anew, page by page."""
     with contextlib.suppress(OSError, AttributeError):  # where it is not glibc
         library = ctypes.CDLL(None)
         library.mallopt(_MMAP_THRESHOLD, 1 << 25)
         library.mallopt(_TRIM_THRESHOLD, (1 << 31) - 1)
+        library.mallopt(_ARENA_MAX, 1)  # what one thread frees, another may have
 
 
 def set_threads(threads: int) -> None:
