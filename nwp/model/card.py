@@ -41,7 +41,8 @@ perplexity. Validation is the ninth tenth of each user's messages, in order of t
 - {training["rounds"]} rounds, {training["cohort"]} users a round, {training["epochs"]} local epoch(s), \
 {_batches(training["batch"])}, learning rate {training["learning_rate"]}{_scheduled(training)}
 - {_algorithm(training)}
-- server optimizer {training["optimizer"]}, learning rate {training["server_learning_rate"]}
+- server optimizer {training["optimizer"]}, learning rate {training["server_learning_rate"]}\
+{_compressed(training)}
 - seed {training["seed"]}; plan {training["plan"][:16]}{start}
 
 To make it again: `{about["command"]}`
@@ -78,6 +79,15 @@ def _algorithm(training: Mapping[str, Any]) -> str:
     }[by]
     pull = f", proximal term {proximal}" if proximal else ""
     return f"algorithm {name}{pull}; users count {counted}"
+
+
+def _compressed(training: Mapping[str, Any]) -> str:
+    """How weights and updates travelled, if not as they are. Older bundles do not tell: as they are."""
+    down, up = training.get("downlink", "fp32"), training.get("uplink", "fp32")
+    if (down, up) == ("fp32", "fp32"):
+        return ""
+    of = f" (a share of {training['topk']} a round)" if training.get("topk") else ""
+    return f"\n- weights went down as {down}, updates up as {up}{of}"
 
 
 def _shown(value: float | None, form: str) -> str:

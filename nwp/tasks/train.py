@@ -329,6 +329,7 @@ def _training(plan: TrainPlan) -> dict[str, Any]:
         "server_learning_rate": plan.server.learning_rate,
         "downlink": plan.compression.down,
         "uplink": plan.compression.up,
+        "topk": plan.compression.share if plan.uplink.forgets else None,
         "seed": plan.seed,
         "plan": plan_digest(plan),
     }
