@@ -76,7 +76,9 @@ def rows(engines: Sequence[str], processes: Sequence[int]) -> dict[str, Engine]:
     """A name for each engine with each number of processes, and the engine."""
     found = {}
     for name in engines:
-        for count in (1,) if name == "here" else processes:
+        # This process is one, and can be part of one cluster.
+        counts = {"here": (1,), "ray": (max(processes),)}.get(name, processes)
+        for count in counts:
             found[f"{name}, {count}"] = make_engine(count, name=name)
     return found
 
