@@ -54,8 +54,10 @@ def ray() -> Iterator[ModuleType]:
 def cluster(ray: ModuleType) -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
-    with TemporaryFolder() as folder:
-        head = {"num_cpus": 1, "include_dashboard": False, "temp_dir": str(folder.path)}
+    with TemporaryFolder() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_TMPDIR", str(folder.path))
+        (folder.path / "ray").mkdir()
+        head = {"num_cpus": 1, "include_dashboard": False}
         found = Cluster(initialize_head=True, head_node_args=head)
         found.add_node(num_cpus=1)
         yield found
