@@ -266,7 +266,7 @@ def test_a_cluster_of_its_own_is_quiet_private_and_leaves_nothing(
     assert told["width"] == 2
     assert not told["dashboard"]
     assert told["usage"] is False
-    assert not Path(told["folder"]).parent.exists()
+    assert not Path(told["folder"]).parents[1].exists()
     assert [path.name for path in tmp_path.iterdir()] == ["mark"]  # no token in the home either
 
 
@@ -276,7 +276,8 @@ def test_a_cluster_of_its_own_ends_with_whoever_started_it(
 ) -> None:
     with own_cluster(tmp_path, "stay") as process:
         assert process.stdout is not None
-        folder = Path(json.loads(process.stdout.readline())["folder"]).parent
+        folder = Path(json.loads(process.stdout.readline())["folder"]).parents[1]
+        assert folder.stat().st_mode & 0o777 == 0o700  # its logs and sockets are nobody else's
         children = processes_about(folder)
         assert len(children) > 3
         if number == signal.SIGINT:

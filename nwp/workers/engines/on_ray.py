@@ -41,7 +41,7 @@ ADDRESS = "RAY_ADDRESS"
 _MOST_CALLERS = (
     32  # threads here that encode text and add up results, which is one thread's work a time
 )
-_LONGEST_PARENT = 30  # characters; Ray's sockets below it may have names of 107 in all
+_LONGEST_PARENT = 24  # characters; Ray's sockets below it may have names of 107 in all
 # Whoever may talk to a cluster may run anything on it, and Ray listens on all of a machine's addresses.
 _TOKEN = secrets.token_hex(32)
 
@@ -205,11 +205,12 @@ def _connected(ray: ModuleType, address: str, count: int) -> Iterator[None]:
             stack.enter_context(_environment(RAY_AUTH_TOKEN=_TOKEN))
             system = tempfile.gettempdir()
             parent = system if len(system) <= _LONGEST_PARENT else "/tmp"
+            folder = stack.enter_context(TemporaryFolder(parent)).path
             settings = {
                 "address": "local",
                 "num_cpus": count,
                 "include_dashboard": False,
-                "_temp_dir": str(stack.enter_context(TemporaryFolder(parent)).path),
+                "_temp_dir": str(folder / "ray"),  # which Ray opens to everybody
                 "_system_config": {"task_oom_retries": TRIES - 1},  # endless, if nobody says
             }
         stack.enter_context(_environment(RAY_USAGE_STATS_ENABLED="0"))
