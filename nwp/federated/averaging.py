@@ -1,8 +1,9 @@
 """Plain averaging: each worker trains its users of the cohort and sends one weighted mean back.
 
 Steps 3 to 8 of FedAvg's server loop (McMahan et al. 2017, Algorithm 1), in one phase. The weight of
-a user is the number of words trained on. A worker adds its users up, so that the server sees one
-update a worker and none of a user, unless the worker has one user alone in the cohort.
+a user is the number of words trained on; where users are drawn by their words, all draws count
+alike. A worker adds its users up, so that the server sees one update a worker and none of a user,
+unless the worker has one user alone in the cohort.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from nwp.errors import BadMessage
-from nwp.federated.cohort import draw_cohort
-from nwp.federated.local import deal_groups, seed_for, train_group
+from nwp.federated.cohort import alike, draw_cohort, who_trains
+from nwp.federated.local import deal_groups, train_group, words_trained
 from nwp.federated.parcel import ArraySpec, Parcel, Schema
 from nwp.federated.plan import Plan, TrainPlan
 from nwp.federated.protocol import Aggregate, Aggregation, Phase, Step, WorkerSide
@@ -42,16 +43,19 @@ def _reply(plan: Plan) -> Schema:
 
 
 def _answer(worker: WorkerSide, number: int, request: Parcel) -> Parcel:
-    """On the worker: train the users asked for and average their updates, weighted by words."""
+    """On the worker: train the users asked for and average their updates, by weight.
+
+    By size, `words` is the weight, which is that of draws: how many words were drawn is not told.
+    """
     plan, weights = _training(worker.plan), request.arrays["weights"]
     data, names = worker.encoded("train"), worker.names
     asked = request.arrays["users"].tolist()
-    if len(set(asked)) != len(asked) or not all(0 <= i < len(names) for i in asked):
-        raise BadMessage("a request names users that this worker does not have")
-    users = [(data[i], seed_for(plan.seed, number, names[i])) for i in sorted(asked)]
+    drawn = who_trains(plan, number, asked, names, lambda i: words_trained(data[i], plan.local))
+    users = [(data[i], seed) for i, seed in drawn]
     users = [(encoded, seed) for encoded, seed in users if encoded.words]
     groups = deal_groups(users, plan.local, plan.model, plan.groups)
-    tasks = [(plan.model, plan.local, group) for group in groups]
+    weigh = alike if plan.participation.by_size else words_trained
+    tasks = [(plan.model, plan.local, group, weigh) for group in groups]
     total = np.zeros(len(weights), np.float64)
     words, loss = 0, 0.0
     for summed, group_words, group_loss in worker.run(train_group, weights, tasks):
@@ -67,7 +71,9 @@ def _answer(worker: WorkerSide, number: int, request: Parcel) -> Parcel:
 def _check(plan: TrainPlan, worker: str, reply: Parcel) -> None:
     """On the server: could a worker have trained so many users on so many words?"""
     words, users = reply.fields["words"], reply.fields["users"]
-    if words < 0 or not 0 <= users <= plan.workers[worker]:
+    by_size = plan.participation.by_size
+    most = plan.asked if by_size else plan.workers[worker]
+    if words < 0 or not 0 <= users <= most or (by_size and words != users * plan.local.epochs):
         raise BadMessage(f"{worker} claims {words} words of {users} users")
 
 
@@ -105,7 +111,7 @@ def _collect(plan: TrainPlan, state: Parcel, answers: Mapping[str, Parcel]) -> P
 def _finish(plan: TrainPlan, state: Parcel) -> Aggregate:
     return Aggregate(
         update=state.arrays["update"],
-        words=int(state.fields["words"]),
+        words=0 if plan.participation.by_size else int(state.fields["words"]),
         users=int(state.fields["users"]),
         loss=float(state.fields["loss"]),
     )

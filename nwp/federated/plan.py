@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -17,6 +18,7 @@ from nwp.corpus.split import part_of
 from nwp.errors import BadMessage, BadSettings, NwpError
 from nwp.federated.local import LocalWork
 from nwp.federated.optimizers import ServerOptimizer
+from nwp.federated.participation import Participation
 from nwp.model.config import ModelConfig
 from nwp.text.tokenizer import MARKS
 from nwp.text.vocabulary import FIRST_OUTPUT, FIRST_WORD, Vocabulary
@@ -43,7 +45,9 @@ class TrainPlan:
     worker's users are added up in `groups` sums of like cost, then these; `threads` per process.
     Validation is every `validate_every` rounds and training stops after `patience` validations
     without a new best (0: never). A round with answers from fewer than `quorum` of the asked
-    workers, a fraction, is given up.
+    workers, a fraction, is given up. `participation` tells how users are drawn and waited for; as
+    long as it is as usual, the plan's text does not mention it. `sizes` is worker to words, known to
+    the server alone and no part of the plan's text.
     """
 
     kind: ClassVar[str] = "train"
@@ -63,13 +67,43 @@ class TrainPlan:
     quorum: float = 0.5
     groups: int = 16
     threads: int = 1
+    participation: Participation = field(default_factory=Participation)
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.rounds < 1 or self.validate_every < 1 or self.groups < 1 or self.threads < 1:
             raise BadSettings("rounds, validate_every, groups and threads must be 1 or more")
         if min(self.cohort, self.patience, self.seed) < 0 or not 0 < self.quorum <= 1:
             raise BadSettings("cohort, patience and seed must be 0 or more, quorum in (0, 1]")
+        who = self.participation
+        if who.over_select and not self.cohort:
+            raise BadSettings("over-selection of everybody: there is nobody more to ask")
+        if who.minimum > self.goal:
+            raise BadSettings(
+                f"{who.minimum} users at least in a round of {self.goal}",
+                "Ask for a larger cohort, or for fewer at least.",
+            )
+        if who.cycle > max(self.users, 1):
+            raise BadSettings(f"{self.users} users can't be dealt to {who.cycle} groups")
         _check_vocabulary(self.model, self.words, self.surfaces)
+
+    @property
+    def users(self) -> int:
+        """All users of all workers."""
+        return sum(self.workers.values())
+
+    @property
+    def goal(self) -> int:
+        """The users (draws, by size) whose answers a round wants; on average where it varies."""
+        wanted = self.cohort or self.users
+        return wanted if self.participation.by_size else min(wanted, self.users)
+
+    @property
+    def asked(self) -> int:
+        """The users (draws, by size) that a round asks for: the goal, and who are selected over."""
+        more = math.ceil(self.goal * self.participation.over_select - 1e-9)  # 0.1 · 30 is not 3
+        asked = self.goal + more
+        return asked if self.participation.by_size else min(asked, self.users)
 
     def vocabulary(self) -> Vocabulary:
         """The vocabulary as an object."""
@@ -102,12 +136,21 @@ class EvaluatePlan:
 
 Plan = SurveyPlan | TrainPlan | EvaluatePlan
 KINDS: dict[str, type[Plan]] = {kind.kind: kind for kind in (SurveyPlan, TrainPlan, EvaluatePlan)}
-_PARTS = {"model": ModelConfig, "local": LocalWork, "server": ServerOptimizer}
+_PARTS = {
+    "model": ModelConfig,
+    "local": LocalWork,
+    "server": ServerOptimizer,
+    "participation": Participation,
+}
 
 
 def plan_text(plan: Plan) -> str:
     """The one way to write a plan: JSON with its kind, sorted keys and no spaces."""
     content = {"kind": plan.kind, **dataclasses.asdict(plan)}
+    if isinstance(plan, TrainPlan):
+        del content["sizes"]
+        if plan.participation == Participation():
+            del content["participation"]
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n"
 
 
@@ -126,6 +169,8 @@ def read_plan(text: str) -> Plan:
                 content[name] = _exact(part, content[name])
         if "words" in content:
             content["words"] = tuple(content["words"])
+        if kind is TrainPlan:
+            content = {"participation": Participation(), "sizes": {}, **content}
         plan: Plan = _exact(kind, content)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, NwpError) as error:
         raise BadMessage(f"this is no plan: {error}") from error

@@ -6,7 +6,7 @@ The server's state between phases is a parcel, so that it can be kept and read a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -67,19 +67,50 @@ class Phase:
 
 @dataclass(frozen=True)
 class Replies:
-    """What came back from the workers asked; `absent` is worker to reason."""
+    """What came back from the workers asked; `absent` is worker to reason.
+
+    `late` are workers for which the server waited no longer; they are neither in `answers` nor in
+    `absent`. `bytes_down` counts what they were sent. `waited` is in seconds: of the clock, or of a
+    simulated one.
+    """
 
     answers: Mapping[str, Parcel]
     absent: Mapping[str, str] = field(default_factory=dict)
     bytes_down: int = 0
     bytes_up: int = 0
+    late: tuple[str, ...] = ()
+    waited: float = 0.0
+
+
+@dataclass(frozen=True)
+class Wait:
+    """How long to wait for replies: until workers with `goal` users in all have answered, but no
+    longer than `limit` seconds (0: neither; everybody is waited for). `users` is worker to the users
+    asked of it."""
+
+    goal: int = 0
+    limit: float = 0.0
+    users: Mapping[str, int] = field(default_factory=dict)
+
+    def asked_of(self, workers: Iterable[str]) -> int:
+        """The users asked of some workers."""
+        return sum(self.users.get(worker, 0) for worker in workers)
+
+    def enough(self, answered: Iterable[str]) -> bool:
+        """Is the goal reached with the answers of these workers?"""
+        return 0 < self.goal <= self.asked_of(answered)
+
+
+FOR_ALL = Wait()
 
 
 class Exchange(Protocol):
     """Sends a request to each worker named and waits for their replies."""
 
-    def __call__(self, phase: Phase, number: int, requests: Mapping[str, Parcel]) -> Replies:
-        """One phase of round `number`."""
+    def __call__(
+        self, phase: Phase, number: int, requests: Mapping[str, Parcel], wait: Wait = FOR_ALL
+    ) -> Replies:
+        """One phase of round `number`. What comes after the wait is over is dropped, and told."""
 
 
 @dataclass(frozen=True)

@@ -8,19 +8,20 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from nwp import __version__
 from nwp.corpus.split import held_out, only, part_of
 from nwp.corpus.types import Corpus
-from nwp.errors import BadCorpus, BadInput, NoQuorum
+from nwp.errors import BadCorpus, BadInput, BadSettings, NoQuorum
 from nwp.evaluation.counts import metrics
 from nwp.evaluation.phases import VALIDATE, total
 from nwp.federated.local import LocalWork
 from nwp.federated.optimizers import ServerOptimizer
 from nwp.federated.parcel import Parcel
+from nwp.federated.participation import Participation
 from nwp.federated.plan import SurveyPlan, TrainPlan, plan_digest
 from nwp.federated.protocol import Replies
 from nwp.federated.rounds import start, train
@@ -38,6 +39,8 @@ from nwp.workers.channel import Tap
 from nwp.workers.engines import make_engine
 from nwp.workers.simulation import Job, Simulation, deal, usual_workers
 
+_MOST_SPREAD = 10.0  # of users' speeds: at this sigma, one in six is 20,000 times too slow
+
 
 @dataclass(frozen=True)
 class TrainOptions:
@@ -45,7 +48,8 @@ class TrainOptions:
 
     `workers` 0: about four users a worker. `cohort` 0: a twentieth of the users, but 8 or more.
     `held_out`: a share or names of users left out whole. `base`: a bundle to start from, whose
-    vocabulary and sizes are kept. `processes` 0: one a core.
+    vocabulary and sizes are kept. `stragglers`: sigma of the log-normal distribution of the users'
+    simulated speeds, 0: all answers come at once. `processes` 0: one a core.
     """
 
     workers: int = 0
@@ -62,12 +66,23 @@ class TrainOptions:
     server: ServerOptimizer = ServerOptimizer("fedadam", learning_rate=0.03)
     rounds: int = 60
     cohort: int = 0
+    participation: Participation = field(default_factory=Participation)
+    stragglers: float = 0.0
     validate_every: int = 5
     patience: int = 0
     seed: int = 0
     base: str | None = None
     refuse: tuple[str, ...] = ()
     processes: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.stragglers <= _MOST_SPREAD:
+            raise BadSettings(f"stragglers = {self.stragglers}: a sigma from 0 to {_MOST_SPREAD}")
+        if self.participation.time_limit and not self.stragglers:
+            raise BadSettings(
+                "a time limit where all answers come at once would do nothing",
+                "Let users take simulated time to train: --stragglers 0.5.",
+            )
 
     def decisive(self) -> dict[str, Any]:
         """The options that a resumed run must share with the one it goes on from."""
@@ -126,7 +141,10 @@ def train_bundle(
     deals = deal(list(corpus.users), options.workers or usual_workers(len(corpus.users)))
     engine = make_engine(options.processes)
     try:
-        with Simulation(corpus, deals, engine, refusing=frozenset(options.refuse), tap=tap) as sim:
+        refusing, stragglers = frozenset(options.refuse), options.stragglers
+        with Simulation(
+            corpus, deals, engine, refusing=refusing, tap=tap, stragglers=stragglers
+        ) as sim:
             watcher.enrolled(sim)
             trained = _train(sim, run, options, watcher)
     finally:
@@ -219,6 +237,9 @@ def _result(trained: _Trained, seconds: float) -> dict[str, Any]:
         "bytes_up": sum(report.bytes_up for report in state.history),
         "bytes_down": sum(report.bytes_down for report in state.history),
         "absent": dict(state.history[-1].absent) if state.history else {},
+        "late": sum(report.late for report in state.history),
+        "abandoned": sum(bool(report.abandoned) for report in state.history),
+        "waited": round(sum(report.waited for report in state.history), 3),
     }
 
 
@@ -259,6 +280,7 @@ def _plan(sim: Simulation, options: TrainOptions, bundle: Bundle) -> TrainPlan:
         server=options.server,
         rounds=options.rounds,
         cohort=options.cohort or max(8, len(sim.corpus.users) // 20),
+        participation=options.participation,
         seed=options.seed,
         validate_every=options.validate_every,
         patience=options.patience,
@@ -266,8 +288,7 @@ def _plan(sim: Simulation, options: TrainOptions, bundle: Bundle) -> TrainPlan:
 
 
 def _training(plan: TrainPlan) -> dict[str, Any]:
-    users = sum(plan.workers.values())
-    cohort = min(plan.cohort or users, users)
+    users, cohort, who = plan.users, plan.goal, plan.participation
     return {
         "rounds": plan.rounds,
         "cohort": cohort,
@@ -282,6 +303,7 @@ def _training(plan: TrainPlan) -> dict[str, Any]:
         "server_learning_rate": plan.server.learning_rate,
         "seed": plan.seed,
         "plan": plan_digest(plan),
+        **({"participation": asdict(who)} if who != Participation() else {}),
     }
 
 
