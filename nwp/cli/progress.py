@@ -89,7 +89,7 @@ def _took_part(report: RoundReport) -> str:
     """How many users a round is of, how many came too late, and why it is of none."""
     if report.abandoned:
         return f"abandoned: {report.abandoned}"
-    users = f"{report.users} users" if report.users else "nobody drawn, no update"
+    users = f"{report.users} users" if report.users else "nobody could take part, no update"
     return f"{users}, {report.late} late" if report.late else users
 
 

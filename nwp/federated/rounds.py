@@ -52,6 +52,7 @@ class Traffic:
             {**self.absent, **replies.absent},
             self.late + wait.asked_of(replies.late),
             self.waited + replies.waited,
+            self.abandoned,
         )
 
 
