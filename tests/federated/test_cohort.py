@@ -226,18 +226,19 @@ def test_the_equal_average_of_two_draws_is_in_expectation_the_average_by_words(m
     found, told = by_size(2), Scripted(())
     monkeypatch.setattr(cohort_module.np.random, "default_rng", lambda seed: told)
     expected, outcomes = 0.0, 0.0
-    for told.numbers in itertools.product(range(12), repeat=2):
+    for words in itertools.product(range(12), repeat=2):
+        told.numbers = words
         cohort = draw_cohort(found, 1)
         each = [
-            (worker, words)
+            (worker, list(itertools.product(range(sum(SIZES[worker])), repeat=len(draws))))
             for worker, draws in cohort.items()
-            for words in [list(itertools.product(range(sum(SIZES[worker])), repeat=len(draws)))]
         ]
-        for chosen in itertools.product(*(words for _, words in each)):
+        for chosen in itertools.product(*(outcomes_of for _, outcomes_of in each)):
             drawn = []
-            for (worker, _), told.numbers in zip(each, chosen, strict=True):
+            for (worker, _), numbers in zip(each, chosen, strict=True):
+                told.numbers = numbers
                 drawn += drawn_by(found, 1, worker, cohort[worker])
-            probability = 1 / 144 / math.prod(len(words) for _, words in each)
+            probability = 1 / 144 / math.prod(len(outcomes_of) for _, outcomes_of in each)
             expected += probability * sum(values[user] for user in drawn) / len(drawn)
             outcomes += probability
     assert outcomes == pytest.approx(1)
