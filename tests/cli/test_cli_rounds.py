@@ -81,7 +81,7 @@ def test_sampling_each_by_itself(nwp: Nwp, corpus: Path, reports: list[RoundRepo
     assert done.result()["abandoned"] == 0
     users = [report.users for report in reports]
     assert min(users) == 0
-    assert len(set(users)) > 2
+    assert len(set(users)) > 1
     first_empty = users.index(0) + 1
     line = next(s for s in done.err.splitlines() if s.startswith(f"round {first_empty}/"))
     assert "nobody could take part, no update" in line
