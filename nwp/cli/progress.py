@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nwp.cli.output import err, figure, megabytes, percent
 
 if TYPE_CHECKING:
-    from nwp.federated.state import RunState
+    from nwp.federated.state import RoundReport, RunState
     from nwp.tasks.train import Started, Watcher
     from nwp.workers.simulation import Simulation
 
@@ -60,7 +60,7 @@ class Rounds:
                 f"valid perplexity {figure(valid['perplexity'])}, top-1 {percent(valid['top1'])}"
             )
         moved = megabytes(report.bytes_down + report.bytes_up)
-        line = f"{figures}; {report.users} users, {moved} moved"
+        line = f"{figures}; {_took_part(report)}, {moved} moved"
         for worker, reason in set(report.absent.items()) - self._said:
             self._said.add((worker, reason))
             self._say(f"round {report.number}: {worker} took no part: {reason}")
@@ -87,6 +87,14 @@ class Rounds:
         from nwp.tasks.train import Watcher
 
         return Watcher(self.enrolled, self.started, self.round_done, self.warned)
+
+
+def _took_part(report: RoundReport) -> str:
+    """How many users a round is of, how many came too late, and why it is of none."""
+    if report.abandoned:
+        return f"abandoned: {report.abandoned}"
+    users = f"{report.users} users" if report.users else "nobody could take part, no update"
+    return f"{users}, {report.late} late" if report.late else users
 
 
 @contextmanager

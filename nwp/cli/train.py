@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -41,6 +41,7 @@ Workers = Annotated[
 
 _RUN, _MODEL, _LOCAL, _SERVER = "Run", "Model", "Local training", "Server"
 _MESSAGES = "Messages"
+_WHO = "Who takes part in a round"
 
 
 def train(
@@ -96,6 +97,54 @@ def train(
             metavar="WORKER", rich_help_panel=_RUN, help="Let this worker's owner refuse the plan."
         ),
     ] = None,
+    sampling: Annotated[
+        str,
+        typer.Option(
+            metavar="uniform|size|poisson",
+            rich_help_panel=_WHO,
+            help="Users are drawn alike; by their words; or each by itself.",
+        ),
+    ] = "uniform",
+    availability: Annotated[
+        float,
+        typer.Option(rich_help_panel=_WHO, help="Chance that a user can be reached in a round."),
+    ] = 1.0,
+    cycle: Annotated[
+        int,
+        typer.Option(
+            min=1, rich_help_panel=_WHO, help="Each user can be reached every so many rounds."
+        ),
+    ] = 1,
+    over_select: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            rich_help_panel=_WHO,
+            help="Ask this share more users, and go on once the cohort's number has answered.",
+        ),
+    ] = 0.0,
+    time_limit: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            rich_help_panel=_WHO,
+            help="Wait no longer, in simulated seconds; 0: for all.",
+        ),
+    ] = 0.0,
+    minimum: Annotated[
+        int,
+        typer.Option(min=0, rich_help_panel=_WHO, help="Users below which a round is abandoned."),
+    ] = 0,
+    stragglers: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            metavar="SIGMA",
+            rich_help_panel=_WHO,
+            help="Spread of the users' simulated speeds (log-normal); 0: all answer at once.",
+        ),
+    ] = 0.0,
     k: Annotated[
         int,
         typer.Option(
@@ -255,6 +304,7 @@ def train(
     from nwp.federated.compression import Compression
     from nwp.federated.local import LocalWork
     from nwp.federated.optimizers import ServerOptimizer
+    from nwp.federated.participation import Participation
     from nwp.federated.schedules import Schedule
     from nwp.federated.weighting import Weighting
     from nwp.tasks.train import TrainOptions, train_bundle
@@ -282,11 +332,15 @@ def train(
         ),
         server=ServerOptimizer(server_optimizer, server_learning_rate, momentum, beta2, epsilon),
         algorithm=algorithm,
-        weighting=Weighting(weights or usual.weights, weight_cap),
+        weighting=Weighting(weights or usual.weights_for(sampling), weight_cap),
         schedule=Schedule(schedule, warmup, final_share, step_rounds, step_factor),
         compression=Compression(downlink, uplink, topk),
         rounds=rounds,
         cohort=cohort,
+        participation=Participation(
+            sampling, availability, cycle, over_select, time_limit, minimum
+        ),
+        stragglers=stragglers,
         validate_every=validate_every,
         validate_users=validate_users,
         patience=patience,
@@ -334,9 +388,21 @@ def train(
         f"top-3 {percent(valid['top3'])} (best: round {result['best_round']})\n"
         f"moved: {megabytes(result['bytes_down'])} of weights down, "
         f"{megabytes(result['bytes_up'])} of updates and counts up, no message\n"
+        f"{_waited_for(result)}"
         f"next:  {shlex.join(['nwp', 'evaluate', corpus, '--model', str(out_folder)])}    "
         f"{shlex.join(['nwp', 'prompt', '--model', str(out_folder)])}"
     )
+
+
+def _waited_for(result: dict[str, Any]) -> str:
+    """A line on late answers, abandoned rounds and the simulated time, where there were any."""
+    told = {
+        "answers of {} users came too late": result["late"],
+        "{} rounds were abandoned": result["abandoned"],
+        "{:.1f} simulated seconds waited": result["waited"],
+    }
+    some = [text.format(number) for text, number in told.items() if number]
+    return f"{'; '.join(some)}\n" if some else ""
 
 
 def _without(words: list[str], *flags: str) -> list[str]:

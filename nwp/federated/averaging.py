@@ -1,9 +1,9 @@
 """Plain averaging: each worker trains its users of the cohort and sends one weighted mean back.
 
 Steps 3 to 8 of FedAvg's server loop (McMahan et al. 2017, Algorithm 1), in one phase. The weight of
-a user is the number of words trained on, if the plan does not say otherwise. A worker adds its
-users up, so that the server sees one update a worker and none of a user, unless the worker has one
-user alone in the cohort.
+a user is the number of words trained on, if the plan does not say otherwise; where users are drawn
+by their words, all draws count alike. A worker adds its users up, so that the server sees one
+update a worker and none of a user, unless the worker has one user alone in the cohort.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from nwp.errors import BadMessage
-from nwp.federated.cohort import draw_cohort
+from nwp.federated.cohort import draw_cohort, who_trains
 from nwp.federated.local import deal_groups, seed_for, train_group, words_trained
 from nwp.federated.parcel import AnyArray, ArraySpec, Parcel, Schema
 from nwp.federated.plan import Plan, TrainPlan
@@ -44,20 +44,26 @@ def reply_fields(plan: TrainPlan) -> dict[str, type]:
     return {"words": int, "users": int, "loss": float, plan.weighting.told: int}
 
 
-def asked_users(worker: WorkerSide, request: Parcel) -> list[int]:
-    """On the worker: the users of a request who have words, by place, in order. BadMessage for
-    users that this worker does not have, or one twice."""
-    asked, data = request.arrays["users"].tolist(), worker.encoded("train")
-    if len(set(asked)) != len(asked) or not all(0 <= i < len(data) for i in asked):
-        raise BadMessage("a request names users that this worker does not have")
-    return [i for i in sorted(asked) if data[i].words]
+def asked_users(worker: WorkerSide, number: int, request: Parcel) -> list[tuple[int, int]]:
+    """On the worker: place and seed of the users of a request who have words, in order of their
+    places; by size, one may be there twice. BadMessage for users that this worker does not have."""
+    plan, data = training(worker.plan), worker.encoded("train")
+    asked = request.arrays["users"].tolist()
+    drawn = who_trains(
+        plan, number, asked, worker.names, lambda i: words_trained(data[i], plan.local)
+    )
+    return [(i, seed) for i, seed in drawn if data[i].words]
 
 
 def told_of(
     plan: TrainPlan, users: Sequence[Encoded], weight: int, loss: float
 ) -> dict[str, int | float]:
-    """On the worker: `reply_fields` filled in, given the sums of weights and of weight times loss."""
-    words = plan.local.epochs * sum(words_trained(user, plan.local) for user in users)
+    """On the worker: `reply_fields` filled in, given the sums of weights and of weight times loss.
+
+    By size, the words of who was drawn would tell who it was: one a draw is told instead.
+    """
+    sizes = (1 if plan.participation.by_size else words_trained(u, plan.local) for u in users)
+    words = plan.local.epochs * sum(sizes)
     told = {"words": words, "users": len(users), "loss": loss / max(weight, 1)}
     return {"weight": weight, **told} if plan.weighting.told == "weight" else told
 
@@ -66,9 +72,10 @@ def _answer(worker: WorkerSide, number: int, request: Parcel) -> Parcel:
     """On the worker: train the users asked for and average their updates, by their weights."""
     plan = training(worker.plan)
     weights = plan.downlink.decode("weights", request.arrays)
-    data, names, work = worker.encoded("train"), worker.names, plan.work(number)
-    asked = asked_users(worker, request)
-    users = [(data[i], seed_for(plan.seed, number, names[i])) for i in asked]
+    data, work = worker.encoded("train"), plan.work(number)
+    drawn = asked_users(worker, number, request)
+    asked = [i for i, _ in drawn]
+    users = [(data[i], seed) for i, seed in drawn]
     groups = deal_groups(users, work, plan.model, plan.groups)
     tasks = [(plan.model, work, group, plan.weighting) for group in groups]
     total = np.zeros(len(weights), np.float64)
@@ -89,7 +96,8 @@ def written(
 
     What the plan's code would forget is kept, and added to the next mean of that name that this
     worker sends (see `nwp.federated.compression`). One of no users has no weight on the server:
-    neither is anything of it lost, nor may it take along what is kept.
+    neither is anything of it lost, nor may it take along what is kept. Nor is anything lost of a
+    worker that answers too late in a simulation: it is not asked to compute.
     """
     plan = training(worker.plan)
     code, kept = plan.uplink, f"unsent-{name}"
@@ -109,7 +117,9 @@ def written(
 def check(plan: TrainPlan, worker: str, reply: Parcel) -> None:
     """On the server: could a worker have trained so many users on so many words, of this weight?"""
     words, users = reply.fields["words"], reply.fields["users"]
-    if words < 0 or not 0 <= users <= plan.workers[worker]:
+    by_size = plan.participation.by_size
+    most = plan.asked if by_size else plan.workers[worker]
+    if words < 0 or not 0 <= users <= most or (by_size and words != users * plan.local.epochs):
         raise BadMessage(f"{worker} claims {words} words of {users} users")
     weight = int(reply.fields[plan.weighting.told])
     if not plan.weighting.possible(weight, int(users), int(words), plan.local.epochs):
@@ -164,7 +174,7 @@ def _collect(plan: TrainPlan, state: Parcel, answers: Mapping[str, Parcel]) -> P
 def _finish(plan: TrainPlan, state: Parcel) -> Aggregate:
     return Aggregate(
         update=state.arrays["update"],
-        words=int(state.fields["words"]),
+        words=0 if plan.participation.by_size else int(state.fields["words"]),
         users=int(state.fields["users"]),
         loss=float(state.fields["loss"]),
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -18,6 +19,7 @@ from nwp.errors import BadMessage, BadSettings, NwpError
 from nwp.federated.compression import Code, Compression
 from nwp.federated.local import LocalWork
 from nwp.federated.optimizers import ServerOptimizer
+from nwp.federated.participation import Participation
 from nwp.federated.schedules import Schedule, learning_rate
 from nwp.federated.weighting import Weighting
 from nwp.model.config import ModelConfig
@@ -49,7 +51,9 @@ class TrainPlan:
     without a new best (0: never). A round with answers from fewer than `quorum` of the asked
     workers, a fraction, is given up. `weighting` tells how much each user counts, `schedule` how
     the users' learning rate changes, `compression` how weights and updates are written on their
-    way.
+    way. `participation` tells how users are drawn and waited for; as long as it is as usual, the
+    plan's text does not mention it. `sizes` is worker to words, known to the server alone and no
+    part of the plan's text.
     """
 
     kind: ClassVar[str] = "train"
@@ -73,12 +77,19 @@ class TrainPlan:
     weighting: Weighting = field(default_factory=Weighting)
     schedule: Schedule = field(default_factory=Schedule)
     compression: Compression = field(default_factory=Compression)
+    participation: Participation = field(default_factory=Participation)
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.rounds < 1 or self.validate_every < 1 or self.groups < 1 or self.threads < 1:
             raise BadSettings("rounds, validate_every, groups and threads must be 1 or more")
         if min(self.cohort, self.patience, self.seed) < 0 or not 0 < self.quorum <= 1:
             raise BadSettings("cohort, patience and seed must be 0 or more, quorum in (0, 1]")
+        self._check_schedule()
+        self._check_participation()
+        _check_vocabulary(self.model, self.words, self.surfaces)
+
+    def _check_schedule(self) -> None:
         if self.schedule.warmup > self.rounds:
             raise BadSettings(
                 f"a warm-up of {self.schedule.warmup} rounds in a run of {self.rounds}",
@@ -89,9 +100,46 @@ class TrainPlan:
                 f"SCAFFOLD with weights by {self.weighting.by}: its control variates are plain means",
                 "Use --weights equal.",
             )
-        if self.validate_users < 0:
-            raise BadSettings("validate_users must be 0 (all) or more")
-        _check_vocabulary(self.model, self.words, self.surfaces)
+
+    def _check_participation(self) -> None:
+        who = self.participation
+        if who.over_select and not self.cohort:
+            raise BadSettings("over-selection of everybody: there is nobody more to ask")
+        if who.minimum > self.goal:
+            raise BadSettings(
+                f"{who.minimum} users at least in a round of {self.goal}",
+                "Ask for a larger cohort, or for fewer at least.",
+            )
+        if who.cycle > max(self.users, 1):
+            raise BadSettings(f"{self.users} users can't be dealt to {who.cycle} groups")
+        if who.by_size and self.weighting.by != "equal":
+            raise BadSettings(
+                f"users drawn by their words and weighted by {self.weighting.by}: size counts twice",
+                "Use --weights equal.",
+            )
+        if who.by_size and self.aggregation == "scaffold":
+            raise BadSettings(
+                "SCAFFOLD with users drawn by size: one drawn twice has one control variate",
+                "Sample uniformly.",
+            )
+
+    @property
+    def users(self) -> int:
+        """All users of all workers."""
+        return sum(self.workers.values())
+
+    @property
+    def goal(self) -> int:
+        """The users (draws, by size) whose answers a round wants; on average where it varies."""
+        wanted = self.cohort or self.users
+        return wanted if self.participation.by_size else min(wanted, self.users)
+
+    @property
+    def asked(self) -> int:
+        """The users (draws, by size) that a round asks for: the goal, and who are selected over."""
+        more = math.ceil(self.goal * self.participation.over_select - 1e-9)  # 0.1 · 30 is not 3
+        asked = self.goal + more
+        return asked if self.participation.by_size else min(asked, self.users)
 
     def vocabulary(self) -> Vocabulary:
         """The vocabulary as an object."""
@@ -154,12 +202,17 @@ _PARTS = {
     "weighting": Weighting,
     "schedule": Schedule,
     "compression": Compression,
+    "participation": Participation,
 }
 
 
 def plan_text(plan: Plan) -> str:
     """The one way to write a plan: JSON with its kind, sorted keys and no spaces."""
     content = {"kind": plan.kind, **dataclasses.asdict(plan)}
+    if isinstance(plan, TrainPlan):
+        del content["sizes"]
+        if plan.participation == Participation():
+            del content["participation"]
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n"
 
 
@@ -178,6 +231,8 @@ def read_plan(text: str) -> Plan:
                 content[name] = _exact(part, content[name])
         if "words" in content:
             content["words"] = tuple(content["words"])
+        if kind is TrainPlan:
+            content = {"participation": Participation(), "sizes": {}, **content}
         plan: Plan = _exact(kind, content)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, NwpError) as error:
         raise BadMessage(f"this is no plan: {error}") from error

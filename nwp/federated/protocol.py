@@ -6,7 +6,7 @@ The server's state between phases is a parcel, so that it can be kept and read a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -72,39 +72,76 @@ class Phase:
 
 @dataclass(frozen=True)
 class Replies:
-    """What came back from the workers asked; `absent` is worker to reason."""
+    """What came back from the workers asked; `absent` is worker to reason.
+
+    `late` are workers for which the server waited no longer; they are neither in `answers` nor in
+    `absent`. `bytes_down` counts what they were sent. `waited` is in seconds: of the clock, or of a
+    simulated one.
+    """
 
     answers: Mapping[str, Parcel]
     absent: Mapping[str, str] = field(default_factory=dict)
     bytes_down: int = 0
     bytes_up: int = 0
+    late: tuple[str, ...] = ()
+    waited: float = 0.0
+
+
+@dataclass(frozen=True)
+class Wait:
+    """How long to wait for replies: until workers with `goal` users in all have answered, but no
+    longer than `limit` seconds (0: neither; everybody is waited for). `users` is worker to the users
+    asked of it."""
+
+    goal: int = 0
+    limit: float = 0.0
+    users: Mapping[str, int] = field(default_factory=dict)
+
+    def asked_of(self, workers: Iterable[str]) -> int:
+        """The users asked of some workers."""
+        return sum(self.users.get(worker, 0) for worker in workers)
+
+    def enough(self, answered: Iterable[str]) -> bool:
+        """Is the goal reached with the answers of these workers?"""
+        return 0 < self.goal <= self.asked_of(answered)
+
+
+FOR_ALL = Wait()
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """What one round's exchanges moved, who did not answer why, and for how many seconds they went on
-    in an earlier process."""
+    """What one round's exchanges moved, who did not answer why, for how many seconds they went on in
+    an earlier process, how many users were too late, how many seconds were waited, and why the
+    round was abandoned, if it was."""
 
     bytes_down: int = 0
     bytes_up: int = 0
     absent: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+    late: int = 0
+    waited: float = 0.0
+    abandoned: str = ""
 
-    def plus(self, replies: Replies) -> Traffic:
+    def plus(self, replies: Replies, wait: Wait = FOR_ALL) -> Traffic:
         """With one more exchange."""
         return replace(
             self,
             bytes_down=self.bytes_down + replies.bytes_down,
             bytes_up=self.bytes_up + replies.bytes_up,
             absent={**self.absent, **replies.absent},
+            late=self.late + wait.asked_of(replies.late),
+            waited=self.waited + replies.waited,
         )
 
 
 class Exchange(Protocol):
     """Sends a request to each worker named and waits for their replies."""
 
-    def __call__(self, phase: Phase, number: int, requests: Mapping[str, Parcel]) -> Replies:
-        """One phase of round `number`."""
+    def __call__(
+        self, phase: Phase, number: int, requests: Mapping[str, Parcel], wait: Wait = FOR_ALL
+    ) -> Replies:
+        """One phase of round `number`. What comes after the wait is over is dropped, and told."""
 
 
 @dataclass(frozen=True)

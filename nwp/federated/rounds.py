@@ -1,10 +1,13 @@
 """The round loop: draw a cohort, send the model out, collect, take the server's step, validate, keep.
 
-Nothing here knows where the workers are: an `Exchange` carries the messages.
+Nothing here knows where the workers are: an `Exchange` carries the messages. A round may come to no
+update: nobody was drawn or could be reached, or it was abandoned because too few users answered in
+time. Then weights and optimizer stay as they were, and the run goes on.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -15,14 +18,19 @@ import numpy as np
 from nwp.errors import NoQuorum
 from nwp.federated import optimizers
 from nwp.federated.aggregations import AGGREGATIONS
+from nwp.federated.cohort import draw_cohort, wait_for
 from nwp.federated.parcel import Parcel
 from nwp.federated.plan import TrainPlan
 from nwp.federated.protocol import Aggregate, Aggregation, Exchange, Replies, Traffic
+from nwp.federated.sizes import find_sizes
 from nwp.federated.state import Checkpoint, RoundReport, RunState, after
 from nwp.model.lstm import FloatArray
 
 # Given weights and a round's number: the metrics over all users, and what moved to find them.
 Validate = Callable[[FloatArray, int], tuple[Mapping[str, Any], Replies]]
+
+MOST_ABANDONED = 10  # rounds in a row, after which a run stops
+NO_UPDATE = Aggregate(np.zeros(0, np.float32), words=0, users=0, loss=0.0)
 
 
 def start(plan: TrainPlan, weights: FloatArray) -> RunState:
@@ -38,18 +46,24 @@ def train(
     """Run the rounds that are left; each state is durable before it is given out.
 
     Stops after `plan.rounds`, or early when `plan.patience` validations in a row brought no new
-    best. NoQuorum when too few workers answer; the last durable round stays.
+    best. NoQuorum when too few workers answer, or after `MOST_ABANDONED` abandoned rounds in a row;
+    the last durable round stays.
     """
     aggregation = AGGREGATIONS[plan.aggregation]
+    before = Traffic()
+    if plan.participation.by_size and state.number < plan.rounds:
+        sizes, counted = find_sizes(plan, exchange, checkpoint.folder)
+        plan, before = replace(plan, sizes=sizes), before.plus(counted)
     while state.number < plan.rounds and not _patience_over(plan, state):
         began = time.perf_counter()
         number = state.number + 1
         aggregate, traffic = run_round(
-            plan, aggregation, number, state.weights, exchange, checkpoint, state.carried
+            plan, aggregation, number, state.weights, exchange, checkpoint, state.carried, before
         )
-        weights, optimizer = optimizers.step(
-            plan.server, state.optimizer, state.weights, aggregate.update
-        )
+        before = Traffic()
+        weights, optimizer = state.weights, state.optimizer
+        if aggregate is not NO_UPDATE:
+            weights, optimizer = optimizers.step(plan.server, optimizer, weights, aggregate.update)
         state = after(
             state,
             number=number,
@@ -78,10 +92,14 @@ def train(
             valid=metrics,
             absent=dict(traffic.absent),
             kept=state.best_number == number,
+            late=traffic.late,
+            waited=round(traffic.waited, 3),
+            abandoned=traffic.abandoned,
         )
         state = after(state, history=(*state.history, report))
         checkpoint.save(state)
         yield state
+        _still_worth_it(state)
 
 
 def run_round(
@@ -92,30 +110,60 @@ def run_round(
     exchange: Exchange,
     checkpoint: Checkpoint,
     carried: Mapping[str, FloatArray] | None = None,
+    so_far: Traffic | None = None,
 ) -> tuple[Aggregate, Traffic]:
     """All phases of one round's aggregation, going on after those that are already done. `carried`
-    is what the aggregation of the last round left for this one."""
-    began = time.perf_counter()
+    is what the aggregation of the last round left for this one, `so_far` what was moved before it.
+
+    Gives `NO_UPDATE` itself when nobody was drawn or the round was abandoned. NoQuorum when too few
+    of the workers asked are there; late ones are.
+    """
+    began, so_far = time.perf_counter(), so_far or Traffic()
+    cohort = draw_cohort(plan, number)
+    wait, least = wait_for(plan, cohort), plan.participation.minimum
+    drawn = wait.asked_of(cohort)
+    if drawn < least:
+        # Nobody is sent the model for a round that can't count.
+        return NO_UPDATE, replace(
+            so_far, abandoned=f"{drawn} users drawn, at least {least} must be"
+        )
+    if not drawn and plan.users:
+        return NO_UPDATE, so_far
     begun = aggregation.begin(plan, number, weights)
     begun = Parcel(begun.fields, {**begun.arrays, **(carried or {})})
-    done, state, traffic = checkpoint.load_phase(number) or (0, begun, Traffic())
+    done, state, traffic = checkpoint.load_phase(number) or (0, begun, so_far)
     before = traffic.seconds
     for index, step in enumerate(aggregation.steps[done:], done + 1):
         requests = step.ask(plan, number, state)
-        replies = exchange(step.phase, number, requests)
-        if len(replies.answers) < max(1, plan.quorum * len(requests)):
+        replies = exchange(step.phase, number, requests, wait)
+        if len(replies.answers) + len(replies.late) < max(1, plan.quorum * len(requests)):
             reasons = ", ".join(f"{w}: {why}" for w, why in sorted(replies.absent.items()))
             raise NoQuorum(
                 f"round {number}, phase {step.phase.name}: {len(replies.answers)} of "
                 f"{len(requests)} workers answered ({reasons or 'nobody was asked'})",
                 f"At least {plan.quorum:.0%} must; the last finished round is kept.",
             )
+        traffic = traffic.plus(replies, wait)
+        answered = wait.asked_of(replies.answers)
+        if not replies.answers or answered < least:
+            why = f"{answered} of {drawn} users answered in time, at least {max(least, 1)} must"
+            return NO_UPDATE, replace(traffic, abandoned=why)
         state = step.collect(plan, state, replies.answers)
-        traffic = traffic.plus(replies)
         if index < len(aggregation.steps):
             spent = replace(traffic, seconds=before + time.perf_counter() - began)
             checkpoint.save_phase(number, index, state, spent)
     return aggregation.finish(plan, state), traffic
+
+
+def _still_worth_it(state: RunState) -> None:
+    """NoQuorum after too many abandoned rounds in a row. A resumed run may try as many again."""
+    row = list(itertools.takewhile(lambda report: report.abandoned, reversed(state.history)))
+    if row and len(row) % MOST_ABANDONED == 0:
+        raise NoQuorum(
+            f"{len(row)} rounds in a row were abandoned; round {state.number}: {row[0].abandoned}",
+            "Ask more users, wait longer or be content with fewer, in a new run; or let this one "
+            "go on later, when more users can be reached.",
+        )
 
 
 def _better(metrics: Mapping[str, Any], best: Mapping[str, Any]) -> bool:

@@ -36,7 +36,7 @@ from nwp.federated.averaging import (
     written,
 )
 from nwp.federated.cohort import draw_cohort
-from nwp.federated.local import LocalWork, deal_groups, scratch, seed_for, train_here
+from nwp.federated.local import LocalWork, deal_groups, scratch, train_here
 from nwp.federated.memory import Memory
 from nwp.federated.parcel import ArraySpec, Parcel, Schema
 from nwp.federated.plan import Plan, TrainPlan
@@ -63,11 +63,12 @@ def _answer(worker: WorkerSide, number: int, request: Parcel) -> Parcel:
     plan = training(worker.plan)
     weights, server = (plan.downlink.decode(n, request.arrays) for n in ("weights", VARIATE))
     data, names, work = worker.encoded("train"), worker.names, plan.work(number)
-    asked = asked_users(worker, request)
+    seeds = dict(asked_users(worker, number, request))
+    asked = list(seeds)
     groups = deal_groups([(data[i], i) for i in asked], work, plan.model, plan.groups)
     tasks = []
     for group in groups:
-        users = [(user, seed_for(plan.seed, number, names[i]), names[i]) for user, i in group]
+        users = [(user, seeds[i], names[i]) for user, i in group]
         tasks.append((plan.model, work, users, worker.memory))
     shared = np.concatenate([weights, server])
     sums, loss = np.zeros((2, len(weights)), np.float64), 0.0

@@ -40,7 +40,12 @@ _BLANK = "0" * 64  # stands for the digest while it is computed
 @dataclass(frozen=True)
 class RoundReport:
     """One round in figures. `loss` is the mean training loss in nats; `valid` is None between
-    validations; `absent` is worker to reason; `kept` tells a new best."""
+    validations; `absent` is worker to reason; `kept` tells a new best.
+
+    `users` are those whose updates count: 0 in a round without an update; `words` is 0 too where
+    workers do not tell it. `late` users were asked and their answers, later than the round waited,
+    were dropped; it waited `waited` seconds, simulated ones in a simulation. `abandoned` is why no
+    update came of a round that should have had one, or empty."""
 
     number: int
     loss: float
@@ -52,6 +57,9 @@ class RoundReport:
     valid: Mapping[str, Any] | None = None
     absent: Mapping[str, str] = field(default_factory=dict)
     kept: bool = False
+    late: int = 0
+    waited: float = 0.0
+    abandoned: str = ""
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,14 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from nwp import __version__
 from nwp.corpus.split import held_out, only, part_of
 from nwp.corpus.types import Corpus
-from nwp.errors import BadCorpus, BadInput, NoQuorum
+from nwp.errors import BadCorpus, BadInput, BadSettings, NoQuorum
 from nwp.evaluation.counts import metrics
 from nwp.evaluation.phases import VALIDATE, total
 from nwp.federated.algorithms import algorithm
@@ -26,6 +26,7 @@ from nwp.federated.compression import Compression
 from nwp.federated.local import LocalWork
 from nwp.federated.optimizers import ServerOptimizer
 from nwp.federated.parcel import Parcel
+from nwp.federated.participation import Participation
 from nwp.federated.plan import SurveyPlan, TrainPlan, plan_digest
 from nwp.federated.protocol import Replies
 from nwp.federated.rounds import start, train
@@ -47,6 +48,7 @@ from nwp.workers.simulation import Job, Simulation, deal, usual_workers
 
 _WRITE_IT = "then --resume writes it."
 _UNDECISIVE = ("processes", "engine", "ray_address")
+_MOST_SPREAD = 10.0  # of users' speeds: at this sigma, one in six is 20,000 times too slow
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,9 @@ class TrainOptions:
 
     `workers` 0: about four users a worker. `cohort` 0: a twentieth of the users, but 8 or more.
     `held_out`: a share or names of users left out whole. `base`: a bundle to start from, whose
-    vocabulary and sizes are kept. `engine`, `processes` (0: one a core) and `ray_address` say where it
-    is computed (`nwp.workers.engines.make_engine`).
+    vocabulary and sizes are kept. `stragglers`: sigma of the log-normal distribution of the users'
+    simulated speeds, 0: all answers come at once. `engine`, `processes` (0: one a core) and
+    `ray_address` say where it is computed (`nwp.workers.engines.make_engine`).
     """
 
     workers: int = 0
@@ -77,6 +80,8 @@ class TrainOptions:
     compression: Compression = Compression()
     rounds: int = 60
     cohort: int = 0
+    participation: Participation = field(default_factory=Participation)
+    stragglers: float = 0.0
     validate_every: int = 5
     validate_users: int = 0
     patience: int = 0
@@ -89,6 +94,13 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         algorithm(self.algorithm).check(self.local)
+        if not 0 <= self.stragglers <= _MOST_SPREAD:
+            raise BadSettings(f"stragglers = {self.stragglers}: a sigma from 0 to {_MOST_SPREAD}")
+        if self.participation.time_limit and not self.stragglers:
+            raise BadSettings(
+                "a time limit where all answers come at once would do nothing",
+                "Let users take simulated time to train: --stragglers 0.5.",
+            )
 
     def decisive(self) -> dict[str, Any]:
         """The options that a resumed run must share with the one it goes on from."""
@@ -156,6 +168,7 @@ def train_bundle(
             refusing=frozenset(options.refuse),
             tap=tap,
             memory=run.folder / "workers",
+            stragglers=options.stragglers,
         )
         try:
             with simulation as sim:
@@ -257,6 +270,9 @@ def _result(trained: _Trained, seconds: float) -> dict[str, Any]:
         "bytes_up": sum(report.bytes_up for report in state.history),
         "bytes_down": sum(report.bytes_down for report in state.history),
         "absent": dict(state.history[-1].absent) if state.history else {},
+        "late": sum(report.late for report in state.history),
+        "abandoned": sum(bool(report.abandoned) for report in state.history),
+        "waited": round(sum(report.waited for report in state.history), 3),
     }
 
 
@@ -301,6 +317,7 @@ def _plan(sim: Simulation, options: TrainOptions, bundle: Bundle) -> TrainPlan:
         compression=options.compression,
         rounds=options.rounds,
         cohort=options.cohort or max(8, len(sim.corpus.users) // 20),
+        participation=options.participation,
         seed=options.seed,
         validate_every=options.validate_every,
         validate_users=options.validate_users,
@@ -309,8 +326,7 @@ def _plan(sim: Simulation, options: TrainOptions, bundle: Bundle) -> TrainPlan:
 
 
 def _training(plan: TrainPlan) -> dict[str, Any]:
-    users = sum(plan.workers.values())
-    cohort = min(plan.cohort or users, users)
+    users, cohort, who = plan.users, plan.goal, plan.participation
     return {
         "rounds": plan.rounds,
         "cohort": cohort,
@@ -332,6 +348,7 @@ def _training(plan: TrainPlan) -> dict[str, Any]:
         "topk": plan.compression.share if plan.uplink.forgets else None,
         "seed": plan.seed,
         "plan": plan_digest(plan),
+        **({"participation": asdict(who)} if who != Participation() else {}),
     }
 
 

@@ -13,15 +13,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from nwp.corpus.split import only
+from nwp.corpus.split import only, part_of
 from nwp.corpus.types import Corpus
 from nwp.errors import BadMessage, BadSettings
+from nwp.federated.cohort import who_trains
+from nwp.federated.local import seed_for
 from nwp.federated.parcel import Envelope, Parcel, pack_each, peek, unpack
-from nwp.federated.plan import Plan, plan_digest, plan_text
-from nwp.federated.protocol import Phase, Replies
+from nwp.federated.plan import Plan, TrainPlan, plan_digest, plan_text
+from nwp.federated.protocol import FOR_ALL, Phase, Replies, Wait
 from nwp.temporary import TemporaryFolder
 from nwp.text.building import public_order
+from nwp.text.tokenizer import words_of
 from nwp.workers import adapter
+from nwp.workers.arrivals import response_seconds, take_in
 from nwp.workers.channel import Channel, Tap
 from nwp.workers.datasite import DATA_FILE, REFUSED, Datasite, Refusal
 from nwp.workers.engines import Engine
@@ -64,6 +68,8 @@ class Simulation:
 
     What workers keep from round to round goes to folders named after them in `memory`, which stays;
     None: to their boxes.
+    With `stragglers` above 0, users take simulated time to train (`arrivals.response_seconds`, with
+    this sigma); else all answers come at once.
     """
 
     corpus: Corpus
@@ -73,6 +79,8 @@ class Simulation:
     refusing: frozenset[str] = frozenset()
     tap: Tap | None = None
     memory: Path | None = None
+    stragglers: float = 0.0
+    _words: dict[str, int] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
         if unknown := sorted(self.refusing - set(self.deals)):
@@ -126,6 +134,25 @@ class Simulation:
         """The way to reach the workers under a job."""
         return _Exchange(self, job)
 
+    def seconds(self, plan: Plan, worker: str, number: int, request: Parcel) -> float:
+        """Simulated seconds that a worker takes for a request: 0 where no users train."""
+        if not (self.stragglers and isinstance(plan, TrainPlan) and "users" in request.arrays):
+            return 0.0
+        names, most = self.deals[worker], plan.local.max_positions
+
+        def words(place: int) -> int:
+            user = names[place]
+            if user not in self._words:
+                texts = part_of(self.corpus.users[user], "train")
+                self._words[user] = sum(min(len(words_of(text)), most) for text in texts)
+            return self._words[user]
+
+        drawn = who_trains(plan, number, request.arrays["users"].tolist(), names, words)
+        trained = [plan.local.epochs * words(place) for place, _ in drawn]
+        return response_seconds(
+            trained, self.stragglers, seed_for("seconds", plan.seed, number, worker)
+        )
+
     def mock_line(self, worker: str) -> str:
         """A message of a worker's mock, as the server sees it."""
         path = adapter.mock_files(self.server, _email(worker))[0]
@@ -146,7 +173,9 @@ class _Exchange:
     simulation: Simulation
     job: Job
 
-    def __call__(self, phase: Phase, number: int, requests: Mapping[str, Parcel]) -> Replies:
+    def __call__(
+        self, phase: Phase, number: int, requests: Mapping[str, Parcel], wait: Wait = FOR_ALL
+    ) -> Replies:
         answers: dict[str, Parcel] = {}
         absent = {w: self.job.refused[w] for w in requests if w in self.job.refused}
         channel, plan = self.simulation.channel, self.job.plan
@@ -158,26 +187,35 @@ class _Exchange:
             channel.send(_email(worker), name, message)
             for worker, message in pack_each(envelope, parcels, schema)
         )
-        serve = [self.simulation.datasites[worker].serve for worker in asked]
-        for served in [self.simulation.threads.submit(call) for call in serve]:
-            served.result()
         up = 0
+
+        def serve(workers: Sequence[str]) -> set[str]:
+            nonlocal up
+            calls = [self.simulation.datasites[worker].serve for worker in sorted(workers)]
+            for served in [self.simulation.threads.submit(call) for call in calls]:
+                served.result()
+            for worker in sorted(workers):
+                try:
+                    waiting = channel.names(_email(worker))
+                    if name not in waiting:
+                        raise BadMessage("it did not answer")
+                    data, size = channel.receive(_email(worker), waiting[name])
+                    up += size
+                    answer = self._open(data, phase, number)
+                    phase.check(plan, worker, answer)
+                    answers[worker] = answer
+                except BadMessage as error:
+                    absent[worker] = error.message
+            return set(answers)
+
+        seconds = {w: self.simulation.seconds(plan, w, number, requests[w]) for w in asked}
+        late, waited = take_in(
+            seconds, wait, lambda worker: seed_for("lot", self.job.digest, number, worker), serve
+        )
         for worker in asked:
-            peer = _email(worker)
-            try:
-                waiting = channel.names(peer)
-                if name not in waiting:
-                    raise BadMessage("it did not answer")
-                data, size = channel.receive(peer, waiting[name])
-                up += size
-                answer = self._open(data, phase, number)
-                phase.check(plan, worker, answer)
-                answers[worker] = answer
-            except BadMessage as error:
-                absent[worker] = error.message
-            channel.clear(peer)
+            channel.clear(_email(worker))
             self.simulation.datasites[worker].channel.clear(SERVER)
-        return Replies(answers, absent, down, up)
+        return Replies(answers, absent, down, up, late, waited)
 
     def _open(self, data: bytes, phase: Phase, number: int) -> Parcel:
         """An answer's content; BadMessage for a refusal, an old answer or a damaged one."""

@@ -6,6 +6,7 @@ from nwp.evaluation.phases import EVALUATE, VALIDATE
 from nwp.federated.aggregations import AGGREGATIONS
 from nwp.federated.plan import EvaluatePlan, Plan, SurveyPlan, TrainPlan
 from nwp.federated.protocol import Phase
+from nwp.federated.sizes import COUNT
 from nwp.federated.surveying import SURVEY
 
 
@@ -19,4 +20,6 @@ def phases_of(plan: Plan) -> dict[str, Phase]:
     elif isinstance(plan, TrainPlan) and plan.aggregation in AGGREGATIONS:
         steps = AGGREGATIONS[plan.aggregation].steps
         found = (*(step.phase for step in steps), VALIDATE)
+        if plan.participation.by_size:
+            found = (*found, COUNT)
     return {phase.name: phase for phase in found}

@@ -15,7 +15,7 @@ from nwp.federated.aggregations import AGGREGATIONS
 from nwp.federated.memory import Memory
 from nwp.federated.parcel import Envelope, Parcel, pack, unpack
 from nwp.federated.plan import Plan
-from nwp.federated.protocol import Phase, Replies
+from nwp.federated.protocol import FOR_ALL, Phase, Replies, Wait
 from nwp.text.vocabulary import BEGIN, END, UNKNOWN, Encoded
 
 Users = Mapping[str, Encoded]
@@ -104,7 +104,9 @@ class MemoryExchange:
     silent: Callable[[str, str, int], bool] = lambda worker, phase, number: False
     calls: list[tuple[str, int, tuple[str, ...]]] = field(default_factory=list)
 
-    def __call__(self, phase: Phase, number: int, requests: Mapping[str, Parcel]) -> Replies:
+    def __call__(
+        self, phase: Phase, number: int, requests: Mapping[str, Parcel], wait: Wait = FOR_ALL
+    ) -> Replies:
         self.calls.append((phase.name, number, tuple(sorted(requests))))
         answers, absent, down, up = {}, {}, 0, 0
         for name, request in requests.items():

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from nwp.errors import BadMessage, BadSettings
 from nwp.federated.local import LocalWork
 from nwp.federated.optimizers import ServerOptimizer
+from nwp.federated.participation import Participation
 from nwp.federated.plan import (
     EvaluatePlan,
     Plan,
@@ -222,6 +223,50 @@ def test_the_digest_changes_with_every_field(plan):
         fixed |= {("model", name) for name in mine["model"]}  # as in a training plan
     assert differing | fixed >= set(places)
     assert all(read_plan(plan_text(p)) == p for p in others)
+
+
+WHO = Participation("poisson", 0.5, 2, 0.25, 9.5, 3)
+DRAWN = dataclasses.replace(TRAIN, participation=WHO)
+# The same with each setting changed.
+DRAWN_OTHERWISE = [
+    *changed(DRAWN, "participation", sampling="uniform", availability=0.6, cycle=3),
+    *changed(DRAWN, "participation", over_select=0.3, time_limit=9.0, minimum=2),
+]
+
+
+def test_a_plan_that_draws_as_usual_has_the_text_of_always():
+    assert "participation" not in content_of(TRAIN)
+    assert plan_digest(TRAIN) == "1f5291969d67fbf02474ecb695f55a689fd0ddc1c0857da641d0a38e60619a1d"
+
+
+def test_a_plan_that_draws_otherwise_says_so_and_comes_back():
+    assert content_of(DRAWN)["participation"] == dataclasses.asdict(WHO)
+    plans = [TRAIN, DRAWN, *DRAWN_OTHERWISE]
+    assert len({plan_digest(plan) for plan in plans}) == 8
+    for plan in plans:
+        assert read_plan(plan_text(plan)) == plan
+
+
+def test_sizes_are_the_servers_alone():
+    by_size = dataclasses.replace(TRAIN, participation=Participation("size"))
+    known = dataclasses.replace(by_size, sizes={"worker-1": 12345, "worker-2": 9})
+    assert plan_text(known) == plan_text(by_size)
+    assert read_plan(plan_text(known)) == by_size
+    assert_refused(text_of(put(by_size, ("sizes",), {})))
+    assert_refused(text_of(put(by_size, ("sizes",), {"worker-1": 12345})))
+
+
+def test_participation_is_written_in_one_way_and_whole():
+    usual = dataclasses.asdict(Participation())
+    assert_refused(text_of(put(TRAIN, ("participation",), usual)))
+    for value in (None, {}, 3, "size", [], {**usual, "note": 1}):
+        assert_refused(text_of(put(DRAWN, ("participation",), value)))
+    for name in usual:
+        content = content_of(DRAWN)
+        del content["participation"][name]
+        assert_refused(text_of(content))
+        for value in (*NEVER, True, [], {}, -1, *([3] if name == "sampling" else ["3"])):
+            assert_refused(text_of(put(DRAWN, ("participation", name), value)))
 
 
 def test_plans_of_two_kinds_never_share_a_digest():

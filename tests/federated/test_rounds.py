@@ -15,7 +15,7 @@ from nwp.federated.local import LocalWork, seed_for, train_group
 from nwp.federated.optimizers import NAMES, ServerOptimizer
 from nwp.federated.parcel import ArraySpec, Parcel, Schema
 from nwp.federated.plan import TrainPlan, plan_digest
-from nwp.federated.protocol import Aggregate, Aggregation, Phase, Replies, Step, Traffic
+from nwp.federated.protocol import Aggregate, Aggregation, Phase, Replies, Step, Traffic, Wait
 from nwp.federated.rounds import run_round, start, train
 from nwp.federated.schedules import Schedule
 from nwp.federated.state import PHASE, STATE, Checkpoint, RunState
@@ -542,7 +542,9 @@ def test_a_crash_between_the_phases_goes_on_with_the_second(tmp_path, in_memory,
     whole, _ = run_all(tmp_path / "whole", plan, in_memory(plan, users), Perplexities(*values))
     exchange = in_memory(plan, users)  # the workers, who do not crash, remember their updates
 
-    def killed_before_clip(phase: Phase, number: int, requests: Mapping[str, Parcel]) -> Replies:
+    def killed_before_clip(
+        phase: Phase, number: int, requests: Mapping[str, Parcel], wait: Wait
+    ) -> Replies:
         if (phase.name, number) == ("clip", 2):
             raise Killed
         return exchange(phase, number, requests)
