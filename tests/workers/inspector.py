@@ -27,11 +27,18 @@ from nwp.text.tokenizer import normalize, words_of
 Message = tuple[str, str, str, bytes]
 Deals = Mapping[str, Sequence[str]]
 
-# What the protocol lets a worker say, written out once more: phase to fields and arrays.
+# What the protocol lets a worker say, written out once more: phase to fields and arrays. An update may
+# come with what its numbers are multiplied by, or with the places that they stand for.
 AGREED = {
     "survey": ({"listed", "users", "words", "messages"}, {"lines", "counts"}),
-    "train": ({"words", "users", "loss"}, {"update"}),
-    "scaffold": ({"words", "users", "loss"}, {"update", "variate"}),
+    "train": ({"words", "users", "loss"}, {"update", "update_scales", "update_places"}),
+    "scaffold": (
+        {"words", "users", "loss"},
+        {
+            *("update", "update_scales", "update_places"),
+            *("variate", "variate_scales", "variate_places"),
+        },
+    ),
     "validate": ({"users"}, {"counts"}),
     "evaluate": ({"users"}, {"counts"}),
 }
