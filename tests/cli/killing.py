@@ -17,6 +17,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -116,6 +117,7 @@ def _run(about: Mapping[str, Any]) -> None:
     os.chdir(about["place"])
     os.environ.clear()
     os.environ.update(about["environment"])
+    tempfile.tempdir = None  # found anew, where the environment says
     for name, handle in (("out", 1), ("err", 2)):
         file = os.open(about["files"][name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(file, handle)

@@ -97,7 +97,7 @@ MOMENTS = (
 
 
 @pytest.mark.parametrize(
-    "moments", [MOMENTS[2::3], pytest.param(MOMENTS, marks=pytest.mark.slow)], ids=["some", "all"]
+    "moments", [MOMENTS[1::3], pytest.param(MOMENTS, marks=pytest.mark.slow)], ids=["some", "all"]
 )
 def test_a_run_killed_at_one_moment_after_the_other_comes_to_the_same_bytes(
     train: Train, left_by: Callable[..., Any], moments: tuple[str, ...]
@@ -107,6 +107,9 @@ def test_a_run_killed_at_one_moment_after_the_other_comes_to_the_same_bytes(
         assert any(moment in change for change in changes), moment
         ran = train(USUAL, Kill(moment))
         assert ran.code == KILLED, (moment, ran)
+        if moment == "open m/run/.round-1.safetensors":
+            (left,) = Path(os.environ["TMPDIR"]).iterdir()
+            assert list(left.rglob("users.jsonl"))
     assert everything(train(USUAL)) == whole
 
 
