@@ -11,7 +11,7 @@ import math
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -83,17 +83,25 @@ class Profile:
         return math.fsum(self.parts.values())
 
 
-def kind_of(name: str, shapes: _Shapes, config: ModelConfig) -> str:
-    """What an operator is for, by its name and its inputs' shapes ([] for what has none)."""
-    base = name.rsplit("::", 1)[-1].strip("_").lower()
+def kind_of(
+    name: str,
+    shapes: _Shapes,
+    config: ModelConfig,
+    gradients: Collection[tuple[int, ...]] = (),
+) -> str:
+    """What an operator is for, by its name and its inputs' shapes ([] for what has none).
+
+    `gradients` are shapes of weights' gradients, or of parts of them, beside those of the weights.
+    """
+    base = _base(name)
     kind = OPERATORS.get(base) or next((k for part, k in FRAGMENTS if part in base), OTHER)
     if kind == PRODUCTS:
         # A weight of the recurrence on the right: rows are messages, not words.
         recurrent = {config.hidden, 4 * config.hidden}
-        return RECURRENCE if set(_right_side(shapes)) == recurrent else PRODUCTS
+        return RECURRENCE if set(_sizes(shapes)[1:]) == recurrent else PRODUCTS
     if base in _BY_SHAPE and shapes:
         first = tuple(shapes[0])
-        if first in {*config.shapes().values(), (config.parameters,)}:
+        if first in {*config.shapes().values(), (config.parameters,), *gradients}:
             return WEIGHTS
         if first[-1:] == (config.outputs,) or (
             len(first) == 1 and first[0] and first[0] % config.outputs == 0
@@ -102,19 +110,38 @@ def kind_of(name: str, shapes: _Shapes, config: ModelConfig) -> str:
     return kind
 
 
-def _right_side(shapes: _Shapes) -> tuple[int, int]:
-    """Inner size and columns of a product by its inputs' shapes; (0, 0) when they tell nothing.
+def gradients_in(
+    events: Iterable[tuple[str, _Shapes]], config: ModelConfig
+) -> set[tuple[int, int]]:
+    """Shapes of the gradients that products have formed, whole or in parts: the inner size of such a
+    product is a number of words, and none of the model's."""
+    own = {size for shape in config.shapes().values() for size in shape}
+    found = set()
+    for name, shapes in events:
+        rows, inner, columns = _sizes(shapes)
+        if inner and inner not in own and OPERATORS.get(_base(name)) == PRODUCTS:
+            found.add((rows, columns))
+    return found
+
+
+def _base(name: str) -> str:
+    """An operator's name without its library and the underscores around it."""
+    return name.rsplit("::", 1)[-1].strip("_").lower()
+
+
+def _sizes(shapes: _Shapes) -> tuple[int, int, int]:
+    """Rows, inner size and columns of a product by its inputs' shapes; zeros when they tell nothing.
 
     The right matrix stands as (inner, columns) or, as a layer's weight, as (columns, inner); a
     matrix to add to may stand before both.
     """
     matrices = [shape for shape in shapes if len(shape) >= 2]
     if len(matrices) < 2:
-        return (0, 0)
+        return (0, 0, 0)
     left, right = matrices[-2:]
     if left[-1] == right[-2]:
-        return (right[-2], right[-1])
-    return (right[-1], right[-2]) if left[-1] == right[-1] else (0, 0)
+        return (left[-2], right[-2], right[-1])
+    return (left[-2], right[-1], right[-2]) if left[-1] == right[-1] else (0, 0, 0)
 
 
 def some_of(
@@ -165,10 +192,12 @@ def profile_group(
     after, _ = _timed(training)
     spent: Counter[str] = Counter()
     unknown: Counter[str] = Counter()
-    for event in profiler.key_averages(group_by_input_shape=True):
+    events = profiler.key_averages(group_by_input_shape=True)
+    gradients = gradients_in(((event.key, event.input_shapes) for event in events), config)
+    for event in events:
         # The profiler reads the clock; what others took of it is spread over all alike.
         seconds = event.self_cpu_time_total / 1e6 * min(1.0, watched / by_the_clock)
-        kind = kind_of(event.key, event.input_shapes, config)
+        kind = kind_of(event.key, event.input_shapes, config, gradients)
         spent[kind] += seconds
         if kind == OTHER:
             unknown[event.key] += seconds

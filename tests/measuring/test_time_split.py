@@ -20,6 +20,7 @@ from nwp.measuring.split import (
     SOFTMAX,
     WEIGHTS,
     Profile,
+    gradients_in,
     joined,
     kind_of,
     profile_group,
@@ -76,6 +77,25 @@ def one_thread():
 )
 def test_operators_are_known_by_name_and_shape(name: str, shapes: list, kind: str) -> None:
     assert kind_of(name, shapes, CONFIG) == kind
+
+
+def test_parts_of_gradients_are_known_by_the_products_that_form_them() -> None:
+    events = [
+        ("aten::mm", [[33, 64], [64, 8]]),  # 33 rows of a gradient, over 64 words
+        ("mkldnn::_linear_pointwise", [[40, 64], [20, 64], [], []]),
+        ("aten::mm", [[64, 8], [8, 80]]),  # forward
+        ("mkldnn::_linear_pointwise", [[16, 20], [80, 20], [], []]),
+        ("aten::add_", [[16, 80], [16, 80], []]),
+        ("aten::mm", []),
+    ]
+
+    found = gradients_in(events, CONFIG)
+
+    assert found == {(33, 8), (40, 20)}
+    assert kind_of("aten::add_", [[33, 8], [33, 8], []], CONFIG, found) == WEIGHTS
+    assert kind_of("aten::copy_", [[40, 20], [40, 20], []], CONFIG, found) == WEIGHTS
+    assert kind_of("aten::add_", [[33, 8], [33, 8], []], CONFIG) == ELEMENTWISE
+    assert kind_of("aten::add_", [[64, 80], [64, 80], []], CONFIG, found) == ELEMENTWISE
 
 
 @pytest.fixture(scope="module")
