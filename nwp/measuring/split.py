@@ -58,7 +58,7 @@ FRAGMENTS: tuple[tuple[str, str], ...] = (
 # Of these, what counts is whether they change weights, or scores over the vocabulary.
 _BY_SHAPE = {
     *_NAMES[ELEMENTWISE].split(),
-    *("copy", "clone", "to_copy", "fill", "zero", "log", "clamp_min"),
+    *("copy", "clone", "to_copy", "fill", "zero", "reorder_linear_weight", "log", "clamp_min"),
 }
 _Shapes = Sequence[Sequence[int]]
 
@@ -101,7 +101,8 @@ def kind_of(
         return RECURRENCE if set(_sizes(shapes)[1:]) == recurrent else PRODUCTS
     if base in _BY_SHAPE and shapes:
         first = tuple(shapes[0])
-        if first in {*config.shapes().values(), (config.parameters,), *gradients}:
+        whole = {*config.shapes().values(), (config.parameters,)}
+        if first in whole or first[::-1] in whole or first in gradients:
             return WEIGHTS
         if first[-1:] == (config.outputs,) or (
             len(first) == 1 and first[0] and first[0] % config.outputs == 0

@@ -67,7 +67,9 @@ def one_thread():
         ("aten::index_add_", [[100, 8], [], [64], [64, 8], []], WEIGHTS),
         ("aten::index_select", [[100, 8], [], [64]], COPIES),
         ("aten::copy_", [[64, 20], [64, 20], []], COPIES),
-        ("mkldnn::_reorder_linear_weight", [[80, 20], []], COPIES),
+        ("mkldnn::_reorder_linear_weight", [[80, 20], []], WEIGHTS),
+        ("mkldnn::_reorder_linear_weight", [[33, 44], []], COPIES),
+        ("aten::copy_", [[20, 80], [20, 80], []], WEIGHTS),  # laid out the other way
         ("aten::empty", [[], [], []], COPIES),
         ("aten::split_with_sizes", [[64, 20], [], []], PYTHON),
         ("detach", [[64]], PYTHON),
