@@ -34,8 +34,9 @@ from syft.sync.peers.peer_store import PeerStore
 
 from nwp.corpus.types import Corpus
 from nwp.federated import parcel
-from nwp.federated.averaging import AGGREGATIONS, MEAN
-from nwp.federated.parcel import ArraySpec, Parcel, Schema
+from nwp.federated.aggregations import AGGREGATIONS
+from nwp.federated.averaging import MEAN
+from nwp.federated.parcel import BF16, ArraySpec, Parcel, Schema
 from nwp.federated.plan import TrainPlan
 from nwp.federated.protocol import Aggregation, Phase, Step
 from nwp.model.config import ModelConfig
@@ -45,7 +46,7 @@ from nwp.workers.engines import make_engine
 
 VOCABULARY = 10_004
 MODEL = ModelConfig(VOCABULARY, hidden=670, tied=False, marks=0)
-TYPES = {"fp32": "float32", "bf16": "uint16"}  # numpy has no bfloat16: its bits are sent
+TYPES = {"fp32": "float32", "bf16": BF16}
 # Part of a round to the functions that make it up. What they call and is named here, too, is not theirs.
 PARTS: dict[str, list[tuple[Any, str]]] = {
     "encrypt, sign": [(PeerStore, "encrypt")],

@@ -25,7 +25,7 @@ from nwp.errors import BadMessage
 
 VERSION = 1
 BF16 = "bfloat16"  # numpy has no such type: an array of it holds the bits, as uint16
-_BF16_EXPONENT = 0x7F80
+_BF16_SIGN, _BF16_EXPONENT = 0x8000, 0x7F80
 # numpy type to its name in safetensors, in the order in which safetensors lays arrays out: the most
 # strictly aligned first.
 _NAMES = {
@@ -76,7 +76,9 @@ class ArraySpec:
             )
         finite = True
         if self.dtype == BF16:
-            finite = bool((array & _BF16_EXPONENT != _BF16_EXPONENT).all())
+            # All ones in the exponent are the largest bits that a number of its sign can have.
+            positive = array.view(np.int16).max(initial=0) < _BF16_EXPONENT
+            finite = bool(positive and array.max(initial=0) < _BF16_SIGN | _BF16_EXPONENT)
         elif dtype.kind == "f":
             finite = bool(np.isfinite(array).all())
         if not finite:

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
-from safetensors.numpy import save
+from safetensors.numpy import load, save
 
 from nwp.errors import BadMessage
 from nwp.federated.parcel import (
+    BF16,
     VERSION,
     ArraySpec,
     Envelope,
@@ -370,6 +371,27 @@ def test_bytes_appended_or_put_between_are_refused():
         assert_refused(BYTES + more)
         assert_refused(more + BYTES)
         assert_refused(BYTES[:START] + more + BYTES[START:])
+
+
+def test_the_canonical_form_does_not_lean_on_the_reading_library(monkeypatch):
+    """Should it once let bytes after the arrays pass, they still are refused."""
+    monkeypatch.setattr("nwp.federated.parcel.load", lambda data: load(data[: len(BYTES)]))
+    unpack(BYTES, SCHEMA)
+    assert_refused(BYTES + b"hidden!!")
+
+
+@pytest.mark.parametrize("others", [[], [0, 0x7F7F, 0xFF7F], [0xFF7F], [0x7F7F]])
+def test_every_bfloat16_is_refused_that_is_no_finite_number_and_no_other(others):
+    spec = ArraySpec(BF16, (None,))
+    spec.check("x", np.zeros(0, np.uint16))
+    for bits in range(1 << 16):
+        array = np.array([*others, bits], np.uint16)
+        value = np.array([bits << 16], np.uint32).view(np.float32)[0]
+        if np.isfinite(value):
+            spec.check("x", array)
+        else:
+            with pytest.raises(BadMessage, match="no finite"):
+                spec.check("x", array)
 
 
 def test_data_that_no_array_claims_is_refused():
