@@ -332,7 +332,9 @@ def train(
         ),
         server=ServerOptimizer(server_optimizer, server_learning_rate, momentum, beta2, epsilon),
         algorithm=algorithm,
-        weighting=Weighting(weights or usual.weights_for(sampling), weight_cap),
+        weighting=Weighting(
+            weights or ("equal" if sampling == "size" else usual.weights), weight_cap
+        ),
         schedule=Schedule(schedule, warmup, final_share, step_rounds, step_factor),
         compression=Compression(downlink, uplink, topk),
         rounds=rounds,

@@ -23,10 +23,6 @@ class Algorithm:
     batch: int
     weights: str
 
-    def weights_for(self, sampling: str) -> str:
-        """The weights of users drawn like that: by their words, they count alike."""
-        return "equal" if sampling == "size" else self.weights
-
     def check(self, work: LocalWork) -> None:
         """BadSettings for local work that makes another algorithm of it."""
         if self.batch == 0 and (work.epochs, work.batch) != (1, 0):

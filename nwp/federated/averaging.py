@@ -1,9 +1,9 @@
 """Plain averaging: each worker trains its users of the cohort and sends one weighted mean back.
 
 Steps 3 to 8 of FedAvg's server loop (McMahan et al. 2017, Algorithm 1), in one phase. The weight of
-a user is the number of words trained on, if the plan does not say otherwise; where users are drawn
-by their words, all draws count alike. A worker adds its users up, so that the server sees one
-update a worker and none of a user, unless the worker has one user alone in the cohort.
+a user is the number of words trained on, if the plan does not say otherwise. A worker adds its
+users up, so that the server sees one update a worker and none of a user, unless the worker has one
+user alone in the cohort.
 """
 
 from __future__ import annotations
@@ -39,14 +39,15 @@ def _reply(plan: Plan) -> Schema:
 
 
 def reply_fields(plan: TrainPlan) -> dict[str, type]:
-    """What a worker tells of its users: `words` trained on, how many `users`, their mean `loss`; and
-    the sum of their weights, if it is neither of these."""
+    """What a worker tells of its users: `words` trained on (0 by size, where they are not told), how
+    many `users` (draws, by size), their mean `loss`; and the sum of their weights, if it is neither
+    of these."""
     return {"words": int, "users": int, "loss": float, plan.weighting.told: int}
 
 
 def asked_users(worker: WorkerSide, number: int, request: Parcel) -> list[tuple[int, int]]:
-    """On the worker: place and seed of the users of a request who have words, in order of their
-    places; by size, one may be there twice. BadMessage for users that this worker does not have."""
+    """On the worker: place and seed of each user of a request who has words, in order of places.
+    BadMessage for users that this worker does not have, or one twice."""
     plan, data = training(worker.plan), worker.encoded("train")
     asked = request.arrays["users"].tolist()
     drawn = who_trains(
@@ -58,12 +59,9 @@ def asked_users(worker: WorkerSide, number: int, request: Parcel) -> list[tuple[
 def told_of(
     plan: TrainPlan, users: Sequence[Encoded], weight: int, loss: float
 ) -> dict[str, int | float]:
-    """On the worker: `reply_fields` filled in, given the sums of weights and of weight times loss.
-
-    By size, the words of who was drawn would tell who it was: one a draw is told instead.
-    """
-    sizes = (1 if plan.participation.by_size else words_trained(u, plan.local) for u in users)
-    words = plan.local.epochs * sum(sizes)
+    """On the worker: `reply_fields` filled in, given the sums of weights and of weight times loss."""
+    words = plan.local.epochs * sum(words_trained(user, plan.local) for user in users)
+    words = 0 if plan.participation.by_size else words
     told = {"words": words, "users": len(users), "loss": loss / max(weight, 1)}
     return {"weight": weight, **told} if plan.weighting.told == "weight" else told
 
@@ -73,9 +71,8 @@ def _answer(worker: WorkerSide, number: int, request: Parcel) -> Parcel:
     plan = training(worker.plan)
     weights = plan.downlink.decode("weights", request.arrays)
     data, work = worker.encoded("train"), plan.work(number)
-    drawn = asked_users(worker, number, request)
-    asked = [i for i, _ in drawn]
-    users = [(data[i], seed) for i, seed in drawn]
+    asked = asked_users(worker, number, request)
+    users = [(data[i], seed) for i, seed in asked]
     groups = deal_groups(users, work, plan.model, plan.groups)
     tasks = [(plan.model, work, group, plan.weighting) for group in groups]
     total = np.zeros(len(weights), np.float64)
@@ -86,7 +83,7 @@ def _answer(worker: WorkerSide, number: int, request: Parcel) -> Parcel:
         loss += group_loss
     update = (total / max(weight, 1)).astype(np.float32)
     fields = told_of(plan, [user for user, _ in users], weight, loss)
-    return Parcel(fields, written(worker, number, "update", update, asked))
+    return Parcel(fields, written(worker, number, "update", update, [i for i, _ in asked]))
 
 
 def written(
@@ -96,8 +93,7 @@ def written(
 
     What the plan's code would forget is kept, and added to the next mean of that name that this
     worker sends (see `nwp.federated.compression`). One of no users has no weight on the server:
-    neither is anything of it lost, nor may it take along what is kept. Nor is anything lost of a
-    worker that answers too late in a simulation: it is not asked to compute.
+    neither is anything of it lost, nor may it take along what is kept.
     """
     plan = training(worker.plan)
     code, kept = plan.uplink, f"unsent-{name}"
@@ -119,7 +115,7 @@ def check(plan: TrainPlan, worker: str, reply: Parcel) -> None:
     words, users = reply.fields["words"], reply.fields["users"]
     by_size = plan.participation.by_size
     most = plan.asked if by_size else plan.workers[worker]
-    if words < 0 or not 0 <= users <= most or (by_size and words != users * plan.local.epochs):
+    if words < 0 or not 0 <= users <= most or (by_size and words):
         raise BadMessage(f"{worker} claims {words} words of {users} users")
     weight = int(reply.fields[plan.weighting.told])
     if not plan.weighting.possible(weight, int(users), int(words), plan.local.epochs):
@@ -174,7 +170,7 @@ def _collect(plan: TrainPlan, state: Parcel, answers: Mapping[str, Parcel]) -> P
 def _finish(plan: TrainPlan, state: Parcel) -> Aggregate:
     return Aggregate(
         update=state.arrays["update"],
-        words=0 if plan.participation.by_size else int(state.fields["words"]),
+        words=int(state.fields["words"]),
         users=int(state.fields["users"]),
         loss=float(state.fields["loss"]),
     )

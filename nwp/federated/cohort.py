@@ -13,10 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nwp.errors import BadMessage, BadSettings
-from nwp.federated.local import LocalWork, seed_for
+from nwp.federated.local import seed_for
 from nwp.federated.plan import TrainPlan
 from nwp.federated.protocol import Wait
-from nwp.text.vocabulary import Encoded
 
 Cohort = dict[str, tuple[int, ...]]
 _Places = npt.NDArray[np.int64]
@@ -113,11 +112,6 @@ def who_trains(
         for i, times in sorted(Counter(drawn.tolist()).items())
         for again in range(times)
     ]
-
-
-def alike(user: Encoded, work: LocalWork) -> int:
-    """The weight of a user in the average where all draws count alike."""
-    return 1
 
 
 def wait_for(plan: TrainPlan, cohort: Mapping[str, Sequence[int]]) -> Wait:

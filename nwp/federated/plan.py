@@ -51,9 +51,9 @@ class TrainPlan:
     without a new best (0: never). A round with answers from fewer than `quorum` of the asked
     workers, a fraction, is given up. `weighting` tells how much each user counts, `schedule` how
     the users' learning rate changes, `compression` how weights and updates are written on their
-    way. `participation` tells how users are drawn and waited for; as long as it is as usual, the
-    plan's text does not mention it. `sizes` is worker to words, known to the server alone and no
-    part of the plan's text.
+    way. `participation` tells how users are drawn and waited for; as long as it is as usual, the plan's
+    text does not mention it. `sizes` is worker to words, known to the server alone and no part of the
+    plan's text.
     """
 
     kind: ClassVar[str] = "train"
@@ -85,11 +85,6 @@ class TrainPlan:
             raise BadSettings("rounds, validate_every, groups and threads must be 1 or more")
         if min(self.cohort, self.patience, self.seed) < 0 or not 0 < self.quorum <= 1:
             raise BadSettings("cohort, patience and seed must be 0 or more, quorum in (0, 1]")
-        self._check_schedule()
-        self._check_participation()
-        _check_vocabulary(self.model, self.words, self.surfaces)
-
-    def _check_schedule(self) -> None:
         if self.schedule.warmup > self.rounds:
             raise BadSettings(
                 f"a warm-up of {self.schedule.warmup} rounds in a run of {self.rounds}",
@@ -100,6 +95,10 @@ class TrainPlan:
                 f"SCAFFOLD with weights by {self.weighting.by}: its control variates are plain means",
                 "Use --weights equal.",
             )
+        if self.validate_users < 0:
+            raise BadSettings("validate_users must be 0 (all) or more")
+        self._check_participation()
+        _check_vocabulary(self.model, self.words, self.surfaces)
 
     def _check_participation(self) -> None:
         who = self.participation
@@ -114,12 +113,13 @@ class TrainPlan:
             raise BadSettings(f"{self.users} users can't be dealt to {who.cycle} groups")
         if who.by_size and self.weighting.by != "equal":
             raise BadSettings(
-                f"users drawn by their words and weighted by {self.weighting.by}: size counts twice",
+                f"sampling by size with weights by {self.weighting.by}: who has more words would "
+                "count for more twice over",
                 "Use --weights equal.",
             )
         if who.by_size and self.aggregation == "scaffold":
             raise BadSettings(
-                "SCAFFOLD with users drawn by size: one drawn twice has one control variate",
+                "SCAFFOLD with sampling by size: a user drawn twice has one control variate",
                 "Sample uniformly.",
             )
 

@@ -111,9 +111,9 @@ FOR_ALL = Wait()
 
 @dataclass(frozen=True)
 class Traffic:
-    """What one round's exchanges moved, who did not answer why, for how many seconds they went on in
-    an earlier process, how many users were too late, how many seconds were waited, and why the
-    round was abandoned, if it was."""
+    """What one round's exchanges moved, who did not answer why, for how many seconds they went on in an
+    earlier process, how many users were late, how many seconds were waited (simulated ones in a
+    simulation), and why the round was abandoned, if it was."""
 
     bytes_down: int = 0
     bytes_up: int = 0

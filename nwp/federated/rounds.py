@@ -50,17 +50,17 @@ def train(
     the last durable round stays.
     """
     aggregation = AGGREGATIONS[plan.aggregation]
-    before = Traffic()
+    counted = Replies({})
     if plan.participation.by_size and state.number < plan.rounds:
         sizes, counted = find_sizes(plan, exchange, checkpoint.folder)
-        plan, before = replace(plan, sizes=sizes), before.plus(counted)
+        plan = replace(plan, sizes=sizes)
     while state.number < plan.rounds and not _patience_over(plan, state):
         began = time.perf_counter()
         number = state.number + 1
         aggregate, traffic = run_round(
-            plan, aggregation, number, state.weights, exchange, checkpoint, state.carried, before
+            plan, aggregation, number, state.weights, exchange, checkpoint, state.carried
         )
-        before = Traffic()
+        traffic, counted = traffic.plus(counted), Replies({})
         weights, optimizer = state.weights, state.optimizer
         if aggregate is not NO_UPDATE:
             weights, optimizer = optimizers.step(plan.server, optimizer, weights, aggregate.update)
@@ -110,28 +110,25 @@ def run_round(
     exchange: Exchange,
     checkpoint: Checkpoint,
     carried: Mapping[str, FloatArray] | None = None,
-    so_far: Traffic | None = None,
 ) -> tuple[Aggregate, Traffic]:
     """All phases of one round's aggregation, going on after those that are already done. `carried`
-    is what the aggregation of the last round left for this one, `so_far` what was moved before it.
+    is what the aggregation of the last round left for this one.
 
     Gives `NO_UPDATE` itself when nobody was drawn or the round was abandoned. NoQuorum when too few
     of the workers asked are there; late ones are.
     """
-    began, so_far = time.perf_counter(), so_far or Traffic()
+    began = time.perf_counter()
     cohort = draw_cohort(plan, number)
     wait, least = wait_for(plan, cohort), plan.participation.minimum
     drawn = wait.asked_of(cohort)
     if drawn < least:
         # Nobody is sent the model for a round that can't count.
-        return NO_UPDATE, replace(
-            so_far, abandoned=f"{drawn} users drawn, at least {least} must be"
-        )
+        return NO_UPDATE, Traffic(abandoned=f"{drawn} users drawn, at least {least} must be")
     if not drawn and plan.users:
-        return NO_UPDATE, so_far
+        return NO_UPDATE, Traffic()
     begun = aggregation.begin(plan, number, weights)
     begun = Parcel(begun.fields, {**begun.arrays, **(carried or {})})
-    done, state, traffic = checkpoint.load_phase(number) or (0, begun, so_far)
+    done, state, traffic = checkpoint.load_phase(number) or (0, begun, Traffic())
     before = traffic.seconds
     for index, step in enumerate(aggregation.steps[done:], done + 1):
         requests = step.ask(plan, number, state)

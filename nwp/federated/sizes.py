@@ -54,10 +54,8 @@ def find_sizes(
     A worker that does not answer is never drawn. NoQuorum when too few answer, or none has a word.
     """
     path, digest = folder / SIZES, plan_digest(plan)
-    if path.exists():
-        kept = json.loads(path.read_text())
-        if kept["plan"] == digest:
-            return kept["words"], Replies({})
+    if (kept := _kept(path, digest)) is not None:
+        return kept, Replies({})
     replies = exchange(COUNT, 1, dict.fromkeys(plan.workers, Parcel()))
     words = {w: int(replies.answers[w].fields["words"]) for w in sorted(replies.answers)}
     if len(words) < plan.quorum * len(plan.workers) or not any(words.values()):
@@ -69,3 +67,13 @@ def find_sizes(
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(path, json.dumps({"plan": digest, "words": words}) + "\n")
     return words, replies
+
+
+def _kept(path: Path, digest: str) -> dict[str, int] | None:
+    """What this plan's run asked for before; None when it did not, or the file is damaged."""
+    try:
+        found = json.loads(path.read_text())
+        words = {str(worker): int(n) for worker, n in found["words"].items()}
+        return words if found["plan"] == digest else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None

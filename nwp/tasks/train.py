@@ -58,8 +58,8 @@ class TrainOptions:
     `workers` 0: about four users a worker. `cohort` 0: a twentieth of the users, but 8 or more.
     `held_out`: a share or names of users left out whole. `base`: a bundle to start from, whose
     vocabulary and sizes are kept. `stragglers`: sigma of the log-normal distribution of the users'
-    simulated speeds, 0: all answers come at once. `engine`, `processes` (0: one a core) and
-    `ray_address` say where it is computed (`nwp.workers.engines.make_engine`).
+    simulated speeds, 0: all answers come at once. `engine`, `processes` (0: one a core) and `ray_address`
+    say where it is computed (`nwp.workers.engines.make_engine`).
     """
 
     workers: int = 0
@@ -167,8 +167,8 @@ def train_bundle(
             engine,
             refusing=frozenset(options.refuse),
             tap=tap,
-            memory=run.folder / "workers",
             stragglers=options.stragglers,
+            memory=run.folder / "workers",
         )
         try:
             with simulation as sim:

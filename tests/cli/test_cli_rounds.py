@@ -180,6 +180,8 @@ def test_processes_and_a_resume_change_no_byte(
         (("--sampling", "best"), "no sampling 'best'"),
         (("--availability", 0), "availability must be above 0"),
         (("--sampling", "size", "--cycle", 2), "within reach"),
+        (("--sampling", "size", "--weights", "words"), "Use --weights equal"),
+        (("--sampling", "size", "--algorithm", "scaffold"), "Sample uniformly"),
         (("--time-limit", 5), "all answers come at once would do nothing"),
         (("--stragglers", 11), "a sigma from 0 to 10"),
         (("--minimum", 5), "5 users at least in a round of 4"),

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nwp.errors import BadMessage, NoQuorum
+from nwp.errors import BadMessage, BadSettings, NoQuorum
 from nwp.federated.averaging import MEAN
 from nwp.federated.cohort import draw_cohort, who_trains
+from nwp.federated.compression import Compression
 from nwp.federated.local import LocalWork, seed_for, train_group, words_trained
 from nwp.federated.optimizers import ServerOptimizer
 from nwp.federated.parcel import Parcel
@@ -52,9 +53,9 @@ def make_plan(who: Participation, **changes: Any) -> TrainPlan:
         "local": WORK,
         "server": ServerOptimizer("fedadam", 0.05),
     }
-    workers = {"one": 3, "two": 2, "three": 1}
     if who.by_size:
         about["weighting"] = Weighting("equal")
+    workers = {"one": 3, "two": 2, "three": 1}
     return TrainPlan(MODEL, WORDS, {}, workers, participation=who, **(about | changes))
 
 
@@ -292,6 +293,8 @@ def test_a_round_that_draws_nobody_is_a_round_without_an_update(tmp_path, in_mem
 
 # --- the same after a restart ---------------------------------------------------------------------
 
+SCAFFOLD = {"aggregation": "scaffold", "weighting": Weighting("equal")}
+TOPK = {"compression": Compression(up="topk", share=0.2)}
 EACH = {
     "size": Participation("size"),
     "poisson": Participation("poisson"),
@@ -302,12 +305,19 @@ EACH = {
 }
 
 
-@pytest.mark.parametrize("who", EACH.values(), ids=EACH)
-@pytest.mark.parametrize("killed_after", [1, 4])
+@pytest.mark.parametrize(
+    ("who", "killed_after", "more"),
+    [
+        *((who, after, {}) for who in EACH for after in (1, 4)),
+        *((who, 2, SCAFFOLD) for who in EACH if who != "size"),
+        *((who, 3, TOPK) for who in EACH),
+    ],
+    ids=str,
+)
 def test_a_run_goes_on_with_the_same_cohorts_to_the_same_bits(
-    tmp_path, in_memory, users, who, killed_after
+    tmp_path, in_memory, users, who, killed_after, more
 ):
-    plan = make_plan(who, rounds=6)
+    plan = make_plan(EACH[who], rounds=6, **more)
     whole = Clocked(in_memory(plan, users), in_turn)
     states = run_all(tmp_path / "whole", plan, whole)
     cut = Clocked(in_memory(plan, users), in_turn)
@@ -410,6 +420,17 @@ def test_sizes_are_asked_once_and_kept(tmp_path, in_memory, users):
     assert again.calls[0][0] == "count"
 
 
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"plan": 1}', '{"words": {"one": "x"}}'])
+def test_damaged_sizes_are_asked_for_again(tmp_path, in_memory, users, damage):
+    plan = make_plan(Participation("size"), rounds=1)
+    (state,) = run_all(tmp_path / "whole", plan, in_memory(plan, users))
+    (tmp_path / SIZES).write_text(damage)
+    exchange = in_memory(plan, users)
+    (again,) = run_all(tmp_path, plan, exchange)
+    assert exchange.calls[0][0] == "count"
+    assert same(state, again)
+
+
 def test_a_worker_that_tells_no_size_is_never_drawn(tmp_path, in_memory, users):
     plan = make_plan(Participation("size"), rounds=8)
     exchange = in_memory(plan, users, silent=lambda w, phase, n: (w, phase) == ("one", "count"))
@@ -444,7 +465,22 @@ def test_sizes_are_told_under_no_other_plan():
         COUNT.request(make_plan(Participation()))
 
 
-@pytest.mark.parametrize(("words", "users"), [(4, 3), (3, 4), (8, 4), (0, 1)])
+@pytest.mark.parametrize(("words", "users"), [(0, 4), (1, 3), (0, -1), (-1, 3)])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"weighting": Weighting("words")}, "weights by words"),
+        ({"weighting": Weighting("clipped", 9)}, "weights by clipped"),
+        ({"aggregation": "scaffold"}, "SCAFFOLD"),
+    ],
+    ids=str,
+)
+def test_by_size_goes_with_equal_weights_and_plain_means_alone(changes, message):
+    plan = make_plan(Participation("size"))
+    with pytest.raises(BadSettings, match=message):
+        dataclasses.replace(plan, **changes)
+
+
 def test_by_size_a_worker_has_no_more_weight_than_draws(words, users):
     plan = make_plan(Participation("size"), cohort=3)
     update = {"update": np.zeros(MODEL.parameters, np.float32)}
@@ -452,7 +488,7 @@ def test_by_size_a_worker_has_no_more_weight_than_draws(words, users):
     with pytest.raises(BadMessage, match="claims"):
         MEAN.steps[0].phase.check(plan, "three", reply)
     # As many draws as were made may all be of one worker's only user.
-    MEAN.steps[0].phase.check(plan, "three", Parcel({"words": 3, "users": 3, "loss": 0.0}, update))
+    MEAN.steps[0].phase.check(plan, "three", Parcel({"words": 0, "users": 3, "loss": 0.0}, update))
 
 
 def test_no_answer_tells_how_much_a_user_has_written(memory_worker, users):
@@ -465,7 +501,7 @@ def test_no_answer_tells_how_much_a_user_has_written(memory_worker, users):
         worker = memory_worker(plan, {"train": {"a": user}})
         found.append(MEAN.steps[0].phase.answer(worker, 1, request).fields)
     assert users["one"]["a"].words < users["one"]["c"].words
-    assert [(f["words"], f["users"]) for f in found] == [(2, 2), (2, 2)]
+    assert [(f["words"], f["users"]) for f in found] == [(0, 2), (0, 2)]
 
 
 def test_a_round_without_an_update_is_told_from_one_that_moves_nothing(tmp_path, in_memory, users):

@@ -236,7 +236,7 @@ DRAWN_OTHERWISE = [
 
 def test_a_plan_that_draws_as_usual_has_the_text_of_always():
     assert "participation" not in content_of(TRAIN)
-    assert plan_digest(TRAIN) == "1f5291969d67fbf02474ecb695f55a689fd0ddc1c0857da641d0a38e60619a1d"
+    assert plan_digest(TRAIN) == "7812ce77bf1dddb10f42c1676a51a28ce0333c2783276cdf2c09c1d2884416c0"
 
 
 def test_a_plan_that_draws_otherwise_says_so_and_comes_back():
@@ -248,7 +248,8 @@ def test_a_plan_that_draws_otherwise_says_so_and_comes_back():
 
 
 def test_sizes_are_the_servers_alone():
-    by_size = dataclasses.replace(TRAIN, participation=Participation("size"))
+    equal = Weighting("equal")
+    by_size = dataclasses.replace(TRAIN, weighting=equal, participation=Participation("size"))
     known = dataclasses.replace(by_size, sizes={"worker-1": 12345, "worker-2": 9})
     assert plan_text(known) == plan_text(by_size)
     assert read_plan(plan_text(known)) == by_size

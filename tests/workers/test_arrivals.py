@@ -19,12 +19,17 @@ from nwp.federated.participation import Participation
 from nwp.federated.plan import TrainPlan
 from nwp.federated.protocol import FOR_ALL, Replies, Wait
 from nwp.federated.sizes import COUNT
+from nwp.federated.weighting import Weighting
 from nwp.model.lstm import FloatArray
 from nwp.text.vocabulary import encode
 from nwp.workers.arrivals import WORDS_A_SECOND, response_seconds, take_in
 from nwp.workers.simulation import Job, Simulation
 
 TRAIN = MEAN.steps[0].phase
+BY_SIZE: dict[str, Any] = {
+    "participation": Participation("size"),
+    "weighting": Weighting("equal"),
+}
 Simulate = Callable[..., Simulation]
 
 
@@ -152,7 +157,7 @@ def test_a_simulated_answer_takes_as_long_as_the_words_that_are_trained_on(
 def test_by_size_the_clock_runs_for_those_that_the_worker_draws(
     simulate: Simulate, plan: TrainPlan
 ) -> None:
-    plan = replace(plan, participation=Participation("size"), cohort=2)
+    plan = replace(plan, **BY_SIZE, cohort=2)
     simulation = simulate(stragglers=1e-9)
     names = simulation.deals["worker-1"]
     words = [
@@ -245,7 +250,7 @@ def test_a_worker_tells_its_words_in_all_under_a_plan_that_samples_by_size(
 ) -> None:
     payloads: list[bytes] = []
     simulation = simulate(tap=lambda sender, receiver, name, payload: payloads.append(payload))
-    by_size = replace(plan, participation=Participation("size"), cohort=2)
+    by_size = replace(plan, **BY_SIZE, cohort=2)
     job = simulation.submit(by_size, "train")
     requests = dict.fromkeys(simulation.deals, Parcel())
     replies = simulation.exchange(job)(COUNT, 1, requests)
@@ -270,7 +275,7 @@ def test_a_worker_tells_no_size_under_another_plan(simulate: Simulate, plan: Tra
 
 
 def _nothing(plan: Any) -> Any:
-    return COUNT.request(replace(plan, participation=Participation("size")))
+    return COUNT.request(replace(plan, **BY_SIZE))
 
 
 def _words(plan: Any) -> Any:
@@ -281,7 +286,7 @@ def test_more_draws_than_the_plan_has_are_refused(
     simulate: Simulate, plan: TrainPlan, weights: FloatArray
 ) -> None:
     simulation = simulate()
-    job = simulation.submit(replace(plan, participation=Participation("size"), cohort=2), "train")
+    job = simulation.submit(replace(plan, **BY_SIZE, cohort=2), "train")
     users = np.arange(3, dtype=np.int64)
     requests = {
         worker: Parcel(arrays={"weights": weights, "users": users}) for worker in simulation.deals
