@@ -465,7 +465,6 @@ def test_sizes_are_told_under_no_other_plan():
         COUNT.request(make_plan(Participation()))
 
 
-@pytest.mark.parametrize(("words", "users"), [(0, 4), (1, 3), (0, -1), (-1, 3)])
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -481,6 +480,7 @@ def test_by_size_goes_with_equal_weights_and_plain_means_alone(changes, message)
         dataclasses.replace(plan, **changes)
 
 
+@pytest.mark.parametrize(("words", "users"), [(0, 4), (1, 3), (0, -1), (-1, 3)])
 def test_by_size_a_worker_has_no_more_weight_than_draws(words, users):
     plan = make_plan(Participation("size"), cohort=3)
     update = {"update": np.zeros(MODEL.parameters, np.float32)}
