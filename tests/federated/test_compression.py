@@ -558,9 +558,9 @@ def test_a_run_killed_after_any_round_goes_on_to_the_same_bits(
     class Killed(Exception):
         pass
 
-    def killed(phase: Any, number: int, requests: Any) -> Any:
+    def killed(phase: Any, number: int, requests: Any, *waiting: Any) -> Any:
         nonlocal calls
-        replies = exchange(phase, number, requests)
+        replies = exchange(phase, number, requests, *waiting)
         calls += bool(requests)
         if calls > killed_after:  # the workers have answered, and nothing of it is durable
             raise Killed
