@@ -125,6 +125,19 @@ def test_int8_draws_by_its_seed_and_for_each_number_anew():
     assert abs(np.corrcoef(quarters)[np.triu_indices(4, 1)]).max() < 0.02
 
 
+def test_int8_leaves_alone_what_float32_has_moved_off_a_step():
+    """One draw of 65,536 would tell: 2^-17 of a step below a whole number, and beyond the largest."""
+    values = np.full(1 << 20, 1 - 2**-17, np.float32)
+    values[::BLOCK] = 127
+    assert set(Code("int8", len(values)).encode("u", values)["u"].tolist()) == {1, 127}
+
+    drawn = np.random.default_rng(0).uniform(1, 2, 1000).astype(np.float32)
+    beyond = drawn[drawn / (drawn / np.float32(127)) > 127][0]
+    for sign in (1, -1):
+        values = np.full(1 << 20, sign * beyond)
+        assert set(Code("int8", len(values)).encode("u", values)["u"].tolist()) == {sign * 127}
+
+
 @given(vectors, shares)
 def test_topk_keeps_exactly_the_largest(values, share):
     code = Code("topk", len(values), share)
