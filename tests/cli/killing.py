@@ -27,7 +27,7 @@ from typing import IO, Any
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _CHANGES = ("os.rename", "os.remove", "os.rmdir", "os.mkdir")
 _BECOME_SUBREAPER = 36  # of prctl: who has lost its parent becomes a child of this process
-_PATIENCE = 100  # seconds that one run may take
+_PATIENCE = 300  # seconds that one run may take
 
 
 @dataclass(frozen=True)
@@ -141,6 +141,7 @@ def _run(about: Mapping[str, Any]) -> None:
 def _arm(kill: Kill | None, log: IO[str]) -> None:
     """Count changes from now on, note each, and kill at the one named."""
     count, owner, reached, done = 0, os.getpid(), False, False
+    later = _waiting(kill) if kill and kill.delay else -1
 
     def changes(what: str, path: object) -> None:
         nonlocal count, reached, done
@@ -150,7 +151,7 @@ def _arm(kill: Kill | None, log: IO[str]) -> None:
         line = f"{what} {place}"
         log.write(f"{line}\n")
         if kill and not done and (reached := reached or _is_at(kill, count, line)):
-            done = _kill(kill)
+            done = _kill(kill, later)
         count += 1
 
     def audit(event: str, arguments: tuple[Any, ...]) -> None:
@@ -173,29 +174,41 @@ def _is_at(kill: Kill, count: int, line: str) -> bool:
     return kill.at in line if isinstance(kill.at, str) else kill.at == count
 
 
-def _kill(kill: Kill) -> bool:
-    """Kill now, or after the delay; False when there is nobody yet to be killed."""
+def _kill(kill: Kill, later: int) -> bool:
+    """Kill now, or by the process that waits for it; False when nobody is there yet to be killed."""
+    victim = os.getpid()
     if kill.whom == "worker":
-        workers = multiprocessing.active_children()
-        if not workers:
+        if not (workers := multiprocessing.active_children()):
             return False
-        victim = random.Random(kill.at).choice(workers).pid
-        assert victim
-    else:
-        victim = os.getpid()
+        victim = random.Random(str(kill.at)).choice(workers).pid or 0
     if kill.delay:
-        parent = os.getpid()
-        if os.fork():
-            return True
-        time.sleep(kill.delay)
-        if os.getppid() != parent:
-            os._exit(0)  # all is over
+        os.write(later, f"{victim}\n".encode())
+    else:
+        _strike(kill, victim)
+    return True
+
+
+def _strike(kill: Kill, victim: int) -> None:
     if kill.whom == "group":
         os.killpg(0, signal.SIGKILL)
     os.kill(victim, signal.SIGKILL)
-    if kill.delay:
-        os._exit(0)
-    return True
+
+
+def _waiting(kill: Kill) -> int:
+    """A process that kills after the delay, once it is told whom. Made at the beginning: a process of
+    many threads had better not fork."""
+    told, tell = os.pipe()
+    parent = os.getpid()
+    if os.fork():
+        os.close(told)
+        return tell
+    os.close(tell)
+    victim = os.read(told, 100)
+    time.sleep(kill.delay)
+    if victim and os.getppid() == parent:  # else all is over
+        with contextlib.suppress(ProcessLookupError):
+            _strike(kill, int(victim))
+    os._exit(0)
 
 
 def _take_two_phases() -> None:
