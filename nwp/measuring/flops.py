@@ -67,5 +67,5 @@ def size_of(users: Iterable[Encoded], work: LocalWork) -> Size:
         people += 1
         messages += work.epochs * user.messages
         words += work.epochs * int(np.minimum(np.diff(user.offsets), work.max_positions).sum())
-        steps += work.epochs * -(-user.messages // work.batch)
+        steps += work.epochs * -(-user.messages // (work.batch or max(user.messages, 1)))
     return Size(people, messages, words, steps)

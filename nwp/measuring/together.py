@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from nwp.errors import NwpError
 from nwp.model.lstm import FloatArray
+from nwp.temporary import TemporaryFolder
 from nwp.workers.engines import Engine
 
 _PATIENCE = 180.0  # seconds: a process may have torch to import first
@@ -24,8 +24,8 @@ def at_once(
     They wait for each other; `begin` is the same moment for all, of time.monotonic(), which on
     Linux all processes share. `function` must be importable by name.
     """
-    with tempfile.TemporaryDirectory(prefix="nwp-") as folder:
-        tasks = [(function, folder, count, number, task) for number in range(count)]
+    with TemporaryFolder() as folder:
+        tasks = [(function, str(folder.path), count, number, task) for number in range(count)]
         return list(engine.run(_meet, shared, tasks))
 
 

@@ -109,4 +109,5 @@ def test_size_counts_words_that_are_trained_on_and_steps() -> None:
 
     assert size_of(users, LocalWork(batch=2, max_positions=5)) == Size(2, 8, 3 + 5 + 2 + 20, 2 + 3)
     assert size_of(users, LocalWork(batch=16, epochs=3)) == Size(2, 24, 3 * 34, 3 * 2)
+    assert size_of(users, LocalWork(batch=0)).steps == 2
     assert size_of([], LocalWork()) == Size(0, 0, 0, 0)
