@@ -157,7 +157,7 @@ def test_work_that_always_kills_is_given_up_with_a_hint(engine: OnRay, tmp_path:
 
 
 def test_a_node_lost_in_mid_round_loses_nothing(
-    ray: ModuleType, cluster: Any, engine: OnRay, tmp_path: Path
+    cluster: Any, engine: OnRay, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """It has finished one task, whose result lies there alone, and is at work at another."""
     away = next(node for node in cluster.list_all_nodes() if not node.head)
@@ -172,14 +172,16 @@ def test_a_node_lost_in_mid_round_loses_nothing(
         cluster.remove_node(away, allow_graceful=False)
     with (tmp_path / "home").open("wb"):
         thread.join(120)
+    said = capfd.readouterr()
     cluster.add_node(num_cpus=1)
 
+    assert said == ("", "")
     assert [number for number, _ in found] == list(range(6))
     assert all((many == number).all() for number, many in found)
     runs = [line.split() for line in (tmp_path / "log").read_text().splitlines()]
     lost = {number for number, node in runs if node != home}
     again = [number for number, node in runs if node == home]
-    assert len(lost) == 2
+    assert len(lost) >= 2  # a process of it may live a moment longer and begin another
     assert sorted(again) == [str(n) for n in range(6)]
 
 
@@ -242,7 +244,7 @@ finally:
 """
 
 
-def own_cluster(folder: Path, *words: str) -> subprocess.Popen[str]:
+def own_cluster(folder: Path, *words: str, **environment: str) -> subprocess.Popen[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     return subprocess.Popen(
         [sys.executable, "-c", OWN, str(folder / "mark"), *words],
@@ -250,7 +252,7 @@ def own_cluster(folder: Path, *words: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**kept, "HOME": str(folder)},
+        env={**kept, "HOME": str(folder), **environment},
         start_new_session=True,
     )
 
@@ -274,21 +276,25 @@ def test_a_cluster_of_its_own_is_quiet_private_and_leaves_nothing(
 def test_a_cluster_of_its_own_ends_with_whoever_started_it(
     ray: ModuleType, tmp_path: Path, number: signal.Signals
 ) -> None:
-    with own_cluster(tmp_path, "stay") as process:
-        assert process.stdout is not None
-        folder = Path(json.loads(process.stdout.readline())["folder"]).parents[1]
-        assert folder.stat().st_mode & 0o777 == 0o700  # its logs and sockets are nobody else's
-        children = processes_about(folder)
-        assert len(children) > 3
-        if number == signal.SIGINT:
-            os.killpg(process.pid, number)  # as a terminal does
-        else:
-            process.send_signal(number)
-        process.communicate(timeout=60)
-    assert all(ended(child, 30) for child in children)
-    assert folder.exists() == (number == signal.SIGKILL)
-    TemporaryFolder().cleanup()  # the next run, whatever it is
-    assert not folder.exists()
+    # A folder whose name is short enough for Ray, and in which no other run tidies up.
+    with TemporaryFolder() as parent:
+        place = str(parent.path)
+        with own_cluster(tmp_path, "stay", TMPDIR=place) as process:
+            assert process.stdout is not None
+            folder = Path(json.loads(process.stdout.readline())["folder"]).parents[1]
+            assert folder.parent == parent.path
+            assert folder.stat().st_mode & 0o777 == 0o700  # logs and sockets are nobody else's
+            children = processes_about(folder)
+            assert len(children) > 3
+            if number == signal.SIGINT:
+                os.killpg(process.pid, number)  # as a terminal does
+            else:
+                process.send_signal(number)
+            process.communicate(timeout=60)
+        assert all(ended(child, 30) for child in children)
+        assert folder.exists() == (number == signal.SIGKILL)
+        TemporaryFolder(place).cleanup()  # the next run, whatever it is
+        assert not folder.exists()
 
 
 def processes_about(folder: Path) -> list[int]:

@@ -18,6 +18,7 @@ import os
 import platform
 import secrets
 import socket
+import sys
 import tempfile
 import threading
 from collections import deque
@@ -213,11 +214,13 @@ def _connected(ray: ModuleType, address: str, count: int) -> Iterator[None]:
                 "_temp_dir": str(folder / "ray"),  # which Ray opens to everybody
                 "_system_config": {"task_oom_retries": TRIES - 1},  # endless, if nobody says
             }
-        stack.enter_context(_environment(RAY_USAGE_STATS_ENABLED="0"))
+        quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
+        stack.enter_context(_environment(**quiet))
         stack.enter_context(_silence(ray))
         stack.callback(ray.shutdown)
         try:
-            ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **settings)
+            with _no_standard_error():  # to which its library writes that it will write nothing
+                ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **settings)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             raise NwpError(
                 f"no Ray cluster at {address or 'this machine'}: {_first_line(error)}",
@@ -250,6 +253,19 @@ def _silence(ray: ModuleType) -> Iterator[None]:
         yield
     finally:
         worker._worker_logs_enabled = before
+
+
+@contextlib.contextmanager
+def _no_standard_error() -> Iterator[None]:
+    """Drop what is written to standard error, by libraries of C++ too."""
+    sys.stderr.flush()
+    with contextlib.ExitStack() as stack:
+        kept = os.dup(2)
+        stack.callback(os.close, kept)
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        stack.callback(os.dup2, kept, 2)
+        yield
 
 
 @contextlib.contextmanager
