@@ -35,6 +35,7 @@ from workload import (  # type: ignore[import-not-found]
 )
 
 from nwp.federated.local import LocalWork, deal_groups, train_group
+from nwp.federated.weighting import Weighting
 from nwp.model.config import ModelConfig
 from nwp.text.vocabulary import Encoded
 from nwp.workers.engines import make_engine
@@ -74,7 +75,8 @@ def main() -> None:
     weights = torch.cat([p.detach().reshape(-1) for p in model.parameters()]).numpy()
     engine = make_engine(args.processes, args.threads)
     groups = deal_groups([(user, 0) for user in users], work, config, args.groups)
-    tasks = [(config, work, group, by_messages) for group in groups]
+    # A client's weight in the average is its sentences, as with all the others.
+    tasks = [(config, work, group, Weighting("messages")) for group in groups]
     times = []
     for number in range(args.warmup + args.rounds):
         began = time.perf_counter()
@@ -110,11 +112,6 @@ def report(
         "regime": args.regime,
         **describe(spec),
     }
-
-
-def by_messages(user: Encoded, work: LocalWork) -> int:
-    """A client's weight in the average: its sentences, as with all the others."""
-    return user.messages
 
 
 def encoded(client: Any) -> Encoded:

@@ -273,11 +273,13 @@ def train(
         ),
     ] = "fp32",
     topk: Annotated[
-        float,
+        float | None,
         typer.Option(
-            metavar="SHARE", rich_help_panel=_MESSAGES, help="Of an update that topk sends a round."
+            metavar="SHARE",
+            rich_help_panel=_MESSAGES,
+            help="Of an update that topk sends a round; else 0.01.",
         ),
-    ] = 0.01,
+    ] = None,
     form: Form = "",
     columns: Columns = "",
     dates: Dates = "",
@@ -336,7 +338,7 @@ def train(
             weights or ("equal" if sampling == "size" else usual.weights), weight_cap
         ),
         schedule=Schedule(schedule, warmup, final_share, step_rounds, step_factor),
-        compression=Compression(downlink, uplink, topk),
+        compression=Compression.chosen(downlink, uplink, topk),
         rounds=rounds,
         cohort=cohort,
         participation=Participation(

@@ -34,6 +34,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +62,18 @@ class Compression:
     down: str = "fp32"
     up: str = "fp32"
     share: float = 0.01
+
+    @classmethod
+    def chosen(cls, down: str, up: str, share: float | None) -> Self:
+        """From what a user chose; no share is the usual one. BadSettings for one that does nothing."""
+        if share is None:
+            return cls(down, up)
+        if up != "topk":
+            raise BadSettings(
+                f"a share of {share} of an update that is sent whole, as {up}",
+                "Ask for topk too (--uplink topk), or leave --topk out.",
+            )
+        return cls(down, up, share)
 
     def __post_init__(self) -> None:
         for way, scheme, known in (("down", self.down, DOWN), ("up", self.up, UP)):

@@ -29,9 +29,7 @@ from nwp.model.config import ModelConfig
 
 PRECISIONS = ("fp32", "bf16")
 _BLOCK = 1024  # words whose scores over the vocabulary are in memory at once
-_CACHED = (
-    1 << 19
-)  # weights that are changed at once, so that they are still in the cache for the next use
+_CACHED = 1 << 19  # weights that are changed at once: they stay in the cache for the next use
 
 
 @dataclass(frozen=True)

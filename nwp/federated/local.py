@@ -24,7 +24,8 @@ from nwp.model.lstm import FloatArray
 from nwp.text.vocabulary import Encoded
 
 ORDERS = ("sorted", "given")
-_MERGED = 64  # users of one step that are computed as one batch
+# What is computed as one batch of users of one step: more words make it no faster, but larger.
+_MERGED_USERS, _MERGED_WORDS = 64, 4096
 _FEW = 16  # messages up to which a user's one step may be merged, where a batch is all of them
 _SLICE = 64  # messages of such a batch that are in memory at once
 
@@ -255,8 +256,7 @@ def train_group(
     together = [user for user, _ in users if takes_one_step(user, work, config)]
     total = torch.zeros(len(start))
     weights, loss = 0, 0.0
-    for at in range(0, len(together), _MERGED):
-        some = together[at : at + _MERGED]
+    for some in _merged(together, work):
         losses = _one_step_of_all(kernel, received, work, some, weigh, total)
         weights += sum(weigh(user, work) for user in some)
         loss += losses
@@ -269,6 +269,21 @@ def train_group(
         loss += weight * mean
     summed: FloatArray = total.numpy()
     return summed, weights, loss
+
+
+def _merged(users: Sequence[Encoded], work: LocalWork) -> Iterator[list[Encoded]]:
+    """Users in order, as many at a time as are computed as one batch."""
+    some: list[Encoded] = []
+    words = 0
+    for user in users:
+        more = words_trained(user, work)
+        if some and (len(some) == _MERGED_USERS or words + more > _MERGED_WORDS):
+            yield some
+            some, words = [], 0
+        some.append(user)
+        words += more
+    if some:
+        yield some
 
 
 def _one_step_of_all(

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from nwp.federated.local import LocalWork, deal_groups, train_group
+from nwp.federated.plan import TrainPlan
 from nwp.model.config import ModelConfig
 from nwp.model.lstm import FloatArray
 from nwp.text.vocabulary import Encoded
 from nwp.workers.engines import Engine
 
-GROUPS = 16  # as many sums as a plan has if nobody says otherwise
+GROUPS = TrainPlan.groups  # as many sums as a plan has if nobody says otherwise
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,7 @@ def test_validation_is_of_the_weights_in_the_bundle(nwp: Nwp, corpus: Path) -> N
         (("--downlink", "topk"), "fp32, bf16"),
         (("--uplink", "topk", "--topk", "0"), "share of 0"),
         (("--uplink", "topk", "--topk", "2"), "share of 2"),
+        (("--uplink", "int8", "--topk", "0.1"), "sent whole, as int8"),
     ],
     ids=str,
 )

@@ -103,12 +103,14 @@ def test_bf16_is_near_fp32(drawn: Drawn, config: ModelConfig) -> None:
     assert near.loss == pytest.approx(exact.loss, rel=1e-2)
 
 
-@pytest.mark.parametrize("weights", ["words of all", "many words at once"])
+@pytest.mark.parametrize(
+    "bound", ["", "kernel._BLOCK", "local._MERGED_USERS", "local._MERGED_WORDS"]
+)
 def test_users_of_one_step_are_computed_together(
-    drawn: Drawn, weights: str, monkeypatch: pytest.MonkeyPatch
+    drawn: Drawn, bound: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if weights != "words of all":
-        monkeypatch.setattr("nwp.federated.kernel._BLOCK", 7)
+    if bound:
+        monkeypatch.setattr(f"nwp.federated.{bound}", 2 if "USERS" in bound else 7)
     config, work = CONFIGS[2], LocalWork(batch=6, learning_rate=0.5, max_positions=9)
     start = drawn_model(config).flat
     users = [(drawn(seed, seed, SIZE, 4), seed) for seed in (1, 8, 4, 6, 2)]
