@@ -36,6 +36,8 @@ from workload import (  # type: ignore[import-not-found]
 
 from nwp.federated.local import LocalWork, deal_groups, train_group
 from nwp.federated.weighting import Weighting
+from nwp.measuring.flops import products, size_of
+from nwp.measuring.machine import measure_peak, shapes_of
 from nwp.model.config import ModelConfig
 from nwp.text.vocabulary import Encoded
 from nwp.workers.engines import make_engine
@@ -50,6 +52,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1, help="torch threads a process")
     parser.add_argument("--groups", type=int, default=16, help="sums that users are added up in")
+    parser.add_argument("--peak", action="store_true", help="measure this machine's best, too")
     args = parser.parse_args()
     spec = spec_from(args)
     config = ModelConfig(
@@ -88,9 +91,15 @@ def main() -> None:
         times.append(time.perf_counter() - began)
         if number == 0 and args.save_weights:
             save_weights(args.save_weights, named(model, weights))
-    engine.close()
     model.load_state_dict(named(model, weights))
-    print(json.dumps(report(args, spec, model, times)))
+    found = report(args, spec, model, times)
+    size = size_of(users, work)
+    found["gflop"] = round(products(config, size.words, size.messages).total / 1e9, 1)
+    if args.peak:
+        peak = measure_peak(engine, args.precision, shapes_of(config, spec.batch))
+        found["peak_gflops"] = round(peak.together, 1)
+    engine.close()
+    print(json.dumps(found))
 
 
 def report(
