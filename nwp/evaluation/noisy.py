@@ -1,0 +1,127 @@
+"""How users fare whose figures stay with their owners: a histogram with noise leaves, no row does.
+
+Each worker counts its users by perplexity and adds noise to every count before it leaves; the server
+adds the histograms up and reads the deciles from the sum. Adding or removing one user changes one count
+of one worker by 1, so what leaves is epsilon-differentially private for users, all of it together
+(changing a user's messages moves them from one bin to another: twice epsilon).
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from fractions import Fraction
+from random import Random
+
+import numpy as np
+
+from nwp.evaluation.counts import FloatArray, IntArray, Rows, figures
+
+_A_DECADE = 24
+_DECADES = 5
+BINS = _A_DECADE * _DECADES
+# Perplexities from 1 to 100,000, each border 10 % above the last; float64 (bins + 1,).
+BORDERS: FloatArray = 10 ** (np.arange(BINS + 1) / _A_DECADE)
+DECILES = tuple(range(10, 100, 10))
+LEAST_EPSILON = 1e-6  # with less, noise might not fit into 64 bits
+
+_SYSTEM = secrets.SystemRandom()
+
+
+def histogram(rows: Rows) -> IntArray:
+    """How many users have a perplexity between each two `BORDERS`, int64 (bins,).
+
+    The lower border belongs to the bin; the last bin has all who are above, too. Users without a known
+    word are in none.
+    """
+    perplexity = figures(rows)["perplexity"]
+    places = np.searchsorted(BORDERS, perplexity[~np.isnan(perplexity)], side="right") - 1
+    return np.bincount(np.clip(places, 0, BINS - 1), minlength=BINS).astype(np.int64)
+
+
+def noisy(counts: IntArray, epsilon: float, rng: Random = _SYSTEM) -> IntArray:
+    """Add two-sided geometric noise to each count, int64 (bins,): k with probability proportional to
+    exp(-epsilon |k|).
+
+    Of all mechanisms with the same epsilon it serves every reader of one count best (Ghosh,
+    Roughgarden and Sundararajan 2009, "Universally utility-maximizing privacy mechanisms"). It is drawn
+    exactly, from whole random numbers: noise made of floating-point numbers gives counts away by its
+    last bits (Mironov 2012, "On significance of the least significant bits for differential privacy").
+    A noisy count may be negative; sums over workers need it so, or they would be too high. `rng` is the
+    operating system's, whose numbers nobody can foretell; another one is for tests alone.
+
+    ValueError when epsilon is no number or under `LEAST_EPSILON`.
+    """
+    if not LEAST_EPSILON <= epsilon < math.inf:
+        raise ValueError(f"epsilon {epsilon} is not a number of {LEAST_EPSILON} or more")
+    exact = Fraction(epsilon)
+    return np.array([int(count) + _noise(exact, rng) for count in counts], np.int64)
+
+
+def _noise(epsilon: Fraction, rng: Random) -> int:
+    """Algorithm 2 of Canonne, Kamath and Steinke (2020, "The discrete Gaussian for differential
+    privacy"): a geometric number of steps of epsilon, and a sign."""
+    s, t = epsilon.numerator, epsilon.denominator
+    while True:
+        rest = rng.randrange(t)
+        if not _happens(rest, t, rng):
+            continue
+        whole = 0
+        while _happens(1, 1, rng):
+            whole += 1
+        size = (rest + t * whole) // s
+        negative = rng.randrange(2) == 1
+        if size or not negative:  # else 0 would come twice as often, once with either sign
+            return -size if negative else size
+
+
+def _happens(numerator: int, denominator: int, rng: Random) -> bool:
+    """True with probability exp(-numerator / denominator), which is at most 1: Algorithm 1 there."""
+    k = 1
+    while rng.randrange(k * denominator) < numerator:
+        k += 1
+    return k % 2 == 1
+
+
+def quantiles(counts: IntArray, epsilon: float) -> dict[str, float | int | bool | None]:
+    """Deciles of perplexity over users from the sum of noisy histograms, (bins,): `p10` to `p90`, None
+    when noise leaves no user; `noisy`, the `epsilon` they were made with, and about how many `users`.
+
+    Numbers of users up to each border can only rise. With noise they don't, so the rising numbers
+    nearest to them are taken (least squares: isotonic regression). Setting negative counts to 0 would
+    leave only the noise that adds users, most of it in bins where nobody is, and draw all deciles
+    towards the middle of the bins. Within a bin users are taken to be spread evenly over the logarithm
+    of perplexity, so without noise a decile is at most 10 % off; it can't be above the last border.
+
+    ValueError when there are not `BINS` counts.
+    """
+    if counts.shape != (BINS,):
+        raise ValueError(f"counts of shape {counts.shape} are no histogram of {BINS} bins")
+    upto = np.concatenate(([0.0], np.maximum(_rising(np.cumsum(counts, dtype=np.float64)), 0)))
+    users = round(float(upto[-1]))
+    found: dict[str, float | int | bool | None] = {}
+    for decile in DECILES:
+        found[f"p{decile}"] = _reached(upto, decile / 100) if users else None
+    return {**found, "noisy": True, "epsilon": epsilon, "users": users}
+
+
+def _reached(upto: FloatArray, share: float) -> float:
+    """The perplexity that this share of users are up to; `upto` of all borders, (bins + 1,)."""
+    wanted = share * upto[-1]
+    i = int(np.searchsorted(upto, wanted))
+    within = (wanted - upto[i - 1]) / (upto[i] - upto[i - 1])
+    return float(BORDERS[i - 1] * (BORDERS[i] / BORDERS[i - 1]) ** within)
+
+
+def _rising(values: FloatArray) -> FloatArray:
+    """The nearest numbers that never fall (pool adjacent violators: Ayer et al. 1955, "An empirical
+    distribution function for sampling with incomplete information")."""
+    blocks: list[tuple[float, int]] = []  # mean and length
+    for value in values.tolist():
+        mean, length = value, 1
+        while blocks and blocks[-1][0] >= mean:
+            before, many = blocks.pop()
+            mean = (before * many + mean * length) / (many + length)
+            length += many
+        blocks.append((mean, length))
+    return np.repeat([mean for mean, _ in blocks], [length for _, length in blocks])
