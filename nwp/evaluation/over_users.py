@@ -26,7 +26,7 @@ _TOKENS, _KNOWN = COLUMNS.index("tokens"), COLUMNS.index("known")
 # Weights of users that the bootstrap has in memory at once: 2 MB, and as much twice again for drawing.
 _AT_ONCE = 1 << 18
 # In the place of infinity, which times no user is not a number; far beyond what `figures` tells apart.
-_HUGE = 1e200
+HUGE = 1e200
 
 
 def spread(rows: Rows) -> dict[str, dict[str, float | None]]:
@@ -166,7 +166,7 @@ def resampled(rows: FloatArray, seed: int, draws: int) -> FloatArray:
     What is in memory at once does not grow with the draws. Infinite counts are taken as very large.
     """
     users = len(rows)
-    rows = np.minimum(rows, _HUGE)
+    rows = np.minimum(rows, HUGE)
     rng = np.random.default_rng([seed, 0])
     sums = np.empty((draws, rows.shape[1]))
     size = max(1, _AT_ONCE // users)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from nwp.evaluation.counts import COLUMNS, WHOLE, BoolArray, FloatArray, IntArray, Rows, figures
-from nwp.evaluation.over_users import FEW, in_order, interval, resampled
+from nwp.evaluation.over_users import FEW, HUGE, in_order, interval, resampled
 
 MOST = 5  # users that are named for gaining or losing most
 
@@ -105,7 +105,7 @@ def compare(
     """
     _check(rows_a, rows_b)
     places = np.flatnonzero(rows_a[:, COLUMNS.index("tokens")] > 0)
-    both = np.hstack((rows_a, rows_b))[places]
+    both = np.minimum(np.hstack((rows_a, rows_b))[places], HUGE)
     order = in_order(both)
     both, places = both[order], places[order]
     a, b = np.hsplit(both, 2)
@@ -188,16 +188,16 @@ def _told(
     difference: FloatArray, gain: FloatArray, enough: BoolArray, places: IntArray, p: float
 ) -> ByUser:
     has = ~np.isnan(difference)
-    shares = [float(np.mean(chosen[has])) for chosen in (gain > 0, gain < 0, gain == 0)]
-    best = np.lexsort((places, -gain))
-    worst = np.lexsort((places, gain))
+    best, worst = np.lexsort((places, -gain)), np.lexsort((places, gain))
     return ByUser(
-        int(has.sum()),
-        float(difference[has].mean()),
-        *shares,
-        p,
-        tuple(places[[i for i in best if enough[i] and gain[i] > 0][:MOST]].tolist()),
-        tuple(places[[i for i in worst if enough[i] and gain[i] < 0][:MOST]].tolist()),
+        users=int(has.sum()),
+        mean=float(difference[has].mean()),
+        gain=float(np.mean(gain[has] > 0)),
+        lose=float(np.mean(gain[has] < 0)),
+        equal=float(np.mean(gain[has] == 0)),
+        p=p,
+        gained=tuple(places[best[(enough & (gain > 0))[best]][:MOST]].tolist()),
+        lost=tuple(places[worst[(enough & (gain < 0))[worst]][:MOST]].tolist()),
     )
 
 
