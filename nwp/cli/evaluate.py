@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nwp.cli.output import figure, out, percent, print_json, tell_of
+from nwp.cli.output import err, figure, out, percent, print_json, tell_of
 from nwp.cli.reading import Columns, Dates, Form, Me, SkipBad, read_options
 from nwp.cli.train import Corpus, EngineName, Json, Processes, RayAddress, Workers
 
@@ -20,8 +23,32 @@ _TITLES = {
     "trigram_kn": "trigram",
     "local_only": "alone",
     "untrained": "start",
+    "central": "central",
+    "personal": "tuned",
 }
 
+_MEANINGS = {
+    "unigram": "word counts of everybody's pooled text (central, not federated)",
+    "trigram_kn": "a Kneser-Ney model of the pooled text",
+    "local_only": "each user's own model",
+    "untrained": "before the first round",
+    "central": "the same LSTM, trained on the pooled text",
+    "personal": "this model, tuned by each user for themselves",
+}
+_FILES = "Files"
+
+With = Annotated[
+    str,
+    typer.Option(
+        "--with",
+        metavar="NAMES",
+        help="Baselines, with commas between: unigram, trigram_kn, local_only, untrained, "
+        "central (one LSTM of all text, as many words seen), personal (the model tuned by each user).",
+    ),
+]
+Split = Annotated[
+    str, typer.Option("--split", help="Part of each user's messages: train, valid, test or all.")
+]
 Model = Annotated[
     Path | None,
     typer.Option("--model", metavar="DIR", help="The bundle; otherwise the one that ships."),
@@ -31,9 +58,7 @@ Model = Annotated[
 def evaluate(
     corpus: Corpus,
     model: Model = None,
-    split: Annotated[
-        str, typer.Option(help="Part of each user's messages: train, valid, test or all.")
-    ] = "test",
+    split: Split = "test",
     baselines: Annotated[
         bool,
         typer.Option(
@@ -41,8 +66,36 @@ def evaluate(
             help="Also word counts, a trigram and each user's own model; the first two pool all text.",
         ),
     ] = False,
+    beside: With = "",
     users: Annotated[
         str | None, typer.Option(metavar="NAMES", help="Only these users, with commas between.")
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.html",
+            rich_help_panel=_FILES,
+            help="One page with everything, plots, too.",
+        ),
+    ] = None,
+    examples: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            rich_help_panel=_FILES,
+            help="Places of the text in the page; 0 shows none of it.",
+        ),
+    ] = 12,
+    plots: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", rich_help_panel=_FILES, help="Each plot as PNG and SVG."),
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", rich_help_panel=_FILES, help="A line a user.")
+    ] = None,
+    parquet: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", rich_help_panel=_FILES, help="The same, with nwp[tables]."),
     ] = None,
     workers: Workers = 0,
     processes: Processes = 0,
@@ -57,15 +110,28 @@ def evaluate(
 ) -> None:
     """Perplexity and hits per user: the text stays on workers, only counts come back.
 
-    Example:  nwp evaluate sample --baselines
+    Example:  nwp evaluate sample --baselines --report report.html
     """
     from nwp.cli.progress import own_models
     from nwp.corpus.load import load_corpus
     from nwp.corpus.split import named_users, only
     from nwp.errors import BadSettings
+    from nwp.evaluation.baselines import USUAL
     from nwp.model.bundle import default_bundle
-    from nwp.tasks.evaluate import evaluate_bundle
+    from nwp.tasks.evaluate import EvaluateOptions, evaluate_bundle
+    from nwp.tasks.reporting import Files, write_files
 
+    files = Files(report, plots, csv, parquet)
+    files.check()
+    options = EvaluateOptions(
+        part=split,
+        workers=workers,
+        baselines=tuple(dict.fromkeys([*(USUAL if baselines else ()), *names_in(beside)])),
+        examples=examples if report else 0,
+        processes=processes,
+        engine=engine,
+        ray_address=ray_address,
+    )
     found = load_corpus(
         corpus,
         skip_bad_lines=skip_bad_lines,
@@ -79,21 +145,21 @@ def evaluate(
             raise BadSettings("--users names nobody", "Give names with commas between.")
         found = only(found, names)
     with own_models() as watch:
-        evaluation = evaluate_bundle(
-            found,
-            model or default_bundle(),
-            part=split,
-            workers=workers,
-            baselines=baselines,
-            processes=processes,
-            engine=engine,
-            ray_address=ray_address,
-            watch=watch,
-        )
+        evaluation = evaluate_bundle(found, model or default_bundle(), options, watch)
+    payload = evaluation.as_json()
+    payload["about"]["command"] = "nwp " + shlex.join(sys.argv[1:])
+    payload["about"]["date"] = datetime.now().astimezone().isoformat(timespec="seconds")
+    for path in write_files(payload, files):
+        err().print(f"written: {path}")
     if as_json:
-        print_json(evaluation.as_json())
+        print_json(payload)
     else:
         print_table(evaluation)
+
+
+def names_in(given: str) -> tuple[str, ...]:
+    """Names with commas between."""
+    return tuple(name.strip() for name in given.split(",") if name.strip())
 
 
 def print_table(evaluation: Evaluation) -> None:
@@ -116,11 +182,9 @@ def print_table(evaluation: Evaluation) -> None:
     if evaluation.withheld:
         out().print(f"rows of {evaluation.withheld} users are withheld by their owners")
     if baselines:
-        central = " and ".join(_TITLES[name] for name, b in baselines.items() if b["central"])
+        lines = " ".join(f"{_TITLES[name]}: {_MEANINGS[name]}." for name in baselines)
         out().print(
-            "The last columns are perplexities of others on the same words: "
-            f"{central} know everybody's pooled text (central, not federated), alone is each "
-            "user's own model, start the untrained one.",
+            f"The last columns are perplexities of others on the same words. {lines}",
             soft_wrap=False,
         )
 

@@ -13,7 +13,7 @@ import typer
 from typer.exceptions import TyperException
 
 from nwp import __version__
-from nwp.cli import bench, config, corpus, demo, evaluate, suggest, train
+from nwp.cli import bench, compare, config, corpus, demo, evaluate, suggest, train
 from nwp.cli.effective import default_map
 from nwp.errors import BadSettings, Interrupted, NwpError
 from nwp.files import reason, remedy
@@ -31,6 +31,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
 app.command("suggest")(suggest.suggest)
 app.command("prompt")(suggest.prompt)
 app.command("bench")(bench.bench)

@@ -1,133 +1,143 @@
-"""What else could have been done with the same text: word counts, a trigram, each user alone.
+"""What else could have been done with the same text: word counts, a trigram, one central model, each
+user alone, and the shared model tuned by each user.
 
-The first two pool everybody's text in one place: they are central, not federated, and are for a
-corpus of the caller's own. The third is federated learning's other end: no averaging at all.
+The n-grams and the central model pool everybody's text in one place: they are not federated, and are for
+a corpus of the caller's own. A user's own model is federated learning's other end: no averaging at all.
 All are scored on the same targets over the same vocabulary as the model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from nwp.evaluation.counts import Counts, Scored, count
+from nwp.evaluation.counts import COLUMNS, Rows
 from nwp.evaluation.ngrams import KneserNey, Unigram
-from nwp.evaluation.scoring import score
+from nwp.evaluation.scoring import Predictor, count_group, count_rows, count_with, join
 from nwp.federated.kernel import Kernel
 from nwp.federated.local import LocalWork, seed_for, take_steps
 from nwp.model.config import ModelConfig
-from nwp.model.lstm import FloatArray, NextWordModel
-from nwp.text.vocabulary import END, UNKNOWN, Encoded
+from nwp.model.lstm import FloatArray
+from nwp.text.spelling import Letters
+from nwp.text.vocabulary import Encoded
 
-# Tried for each user's own model, as factors of the federated run's learning rate.
+UNIGRAM, TRIGRAM, LOCAL, UNTRAINED = "unigram", "trigram_kn", "local_only", "untrained"
+CENTRAL, PERSONAL = "central", "personal"
+NAMES = (UNIGRAM, TRIGRAM, LOCAL, UNTRAINED, CENTRAL, PERSONAL)
+USUAL = (UNIGRAM, TRIGRAM, LOCAL, UNTRAINED)
+# These pool everybody's text: what federated learning does without.
+POOLED = (UNIGRAM, TRIGRAM, CENTRAL)
+
+# Learning rates that are tried, as factors of the federated run's: from the start weights, and on top
+# of the shared model, from which a user's few messages should not lead far away.
 RATES = (0.5, 1.0, 2.0)
+_GENTLE = (0.02, 0.06, 0.2)
+_PERSONAL_PASSES = 3
 
 
 @dataclass(frozen=True)
 class Parts:
-    """One user's messages as ids."""
+    """One user's messages as ids, those that are counted with their letters."""
 
     train: Encoded
     valid: Encoded
     test: Encoded
+    letters: Letters
 
 
-def ngram_counts(users: Sequence[Parts], vocabulary_size: int) -> dict[str, list[Counts]]:
-    """Baseline name to counts of each user's test part; fitted on all users' train parts."""
-    train = [user.train for user in users]
-    models: dict[str, Unigram | KneserNey] = {
-        "unigram": Unigram.fit(train, vocabulary_size),
-        "trigram_kn": KneserNey.fit(train, vocabulary_size),
-    }
-    everybody = join([user.test for user in users])
-    scored = {name: model.score(everybody) for name, model in models.items()}
-    return {
-        name: [
-            count(s, user.test.targets, user.test.addresses, end=END, unknown=UNKNOWN)
-            for s, user in zip(split_scores(found, users), users, strict=True)
-        ]
-        for name, found in scored.items()
-    }
+@dataclass(frozen=True)
+class Tuning:
+    """How models are trained beside the federated one: `passes` over the messages at each of `rates`.
+
+    The best of all rates and passes, and of the start weights, is the one with the least loss on valid
+    messages (without any, the start weights stay).
+    """
+
+    work: LocalWork
+    passes: int
+    rates: tuple[float, ...] = RATES
+
+    def gentle(self) -> Tuning:
+        """For weights that are good already."""
+        return Tuning(self.work, _PERSONAL_PASSES, _GENTLE)
 
 
-def join(parts: Sequence[Encoded]) -> Encoded:
-    """Several users' messages end to end, to be scored in one go."""
-    shifts = np.cumsum([0, *(len(p.targets) for p in parts)])
-    offsets = [p.offsets[:-1] + shift for p, shift in zip(parts, shifts, strict=False)]
-    return Encoded(
-        inputs=np.concatenate([p.inputs for p in parts]),
-        marks=np.concatenate([p.marks for p in parts]),
-        targets=np.concatenate([p.targets for p in parts]),
-        addresses=np.concatenate([p.addresses for p in parts]),
-        offsets=np.concatenate([*offsets, shifts[-1:]]).astype(np.int64),
-    )
+def count_ngrams(
+    shared: FloatArray,
+    name: str,
+    train: Sequence[Encoded],
+    words: tuple[str, ...],
+    size: int,
+    users: Sequence[Parts],
+) -> Rows:
+    """Counts of each user's test part under n-grams fitted on `train`; `shared` is not used."""
+    predictor: Predictor
+    predictor = Unigram.fit(train, size) if name == UNIGRAM else KneserNey.fit(train, size)
+    return count_with(predictor, words, [u.test for u in users], [u.letters for u in users])[0]
 
 
-def split_scores(scored: Scored, users: Sequence[Parts]) -> Iterator[Scored]:
-    """The scores of joined test parts, user by user."""
-    start = 0
-    for user in users:
-        stop = start + len(user.test.targets)
-        yield Scored(scored.nll[start:stop], scored.rank[start:stop])
-        start = stop
-
-
-def local_only(
+def own_models(
     start: FloatArray,
     config: ModelConfig,
-    work: LocalWork,
-    passes: int,
+    tuning: Tuning,
+    words: tuple[str, ...],
     users: Sequence[tuple[Parts, int]],
-) -> list[Counts]:
-    """Each user's own model on their own test part, as good as it can be made; `users` is parts and
-    seed.
-
-    From the same start weights as the federated run, as many passes over the user's messages as
-    the user took part in there (`passes`), the best of three learning rates and of all passes by
-    the user's own valid part (without one, the start weights stay).
-    """
-    model, kernel = NextWordModel(config), Kernel(config)
-    return [_best_of(model, kernel, start, work, passes, parts, seed) for parts, seed in users]
+) -> Rows:
+    """Counts of each user's own model on their own test part, as good as it can be made from `start`;
+    `users` is parts and seed."""
+    return np.concatenate([_own(start, config, tuning, words, parts, s) for parts, s in users])
 
 
-def _best_of(
-    model: NextWordModel,
-    kernel: Kernel,
+def _own(
     start: FloatArray,
-    work: LocalWork,
-    passes: int,
+    config: ModelConfig,
+    tuning: Tuning,
+    words: tuple[str, ...],
     parts: Parts,
     seed: int,
-) -> Counts:
-    """One user's own model: of the start and all passes at all rates, the best by valid loss."""
-    model.set_weights(start)
-    best, best_weights = _valid_loss(model, parts), model.flat.clone()
-    for factor in RATES:
-        rate = replace(work, learning_rate=work.learning_rate * factor, epochs=1)
-        rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
-        kernel.load(torch.from_numpy(start))
-        for _ in range(passes):
-            for _ in take_steps(kernel, parts.train, rate, rng, generator):
-                pass
-            model.set_weights(kernel.flat)
-            loss = _valid_loss(model, parts)
-            if loss < best:
-                best, best_weights = loss, kernel.flat.clone()
-    model.set_weights(best_weights)
-    return _count(model, parts.test)
+) -> Rows:
+    tuned = [
+        tune(start, config, tuning, rate, parts.train, [parts.valid], seed) for rate in tuning.rates
+    ]
+    best = min(tuned, key=lambda found: found[0])[1]
+    return count_group(best, config, words, [parts.test], [parts.letters])[0]
 
 
-def _valid_loss(model: NextWordModel, parts: Parts) -> float:
-    """Mean nats a known word of the valid part; 0 without any, so that nothing is better."""
-    counts = _count(model, parts.valid)
-    return counts.nll / max(counts.known, 1)
+def tune(
+    start: FloatArray,
+    config: ModelConfig,
+    tuning: Tuning,
+    rate: float,
+    train: Encoded,
+    valid: Sequence[Encoded],
+    seed: int,
+) -> tuple[float, FloatArray]:
+    """Train from `start` at one rate; the least loss on valid messages (mean nats a known word, before
+    the first pass or after any) and the weights that have it."""
+    every = join(valid)
+    loss, best = _loss(torch.from_numpy(start), config, every), start
+    work = replace(tuning.work, learning_rate=tuning.work.learning_rate * rate, epochs=1)
+    rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+    kernel = Kernel(config)
+    kernel.load(torch.from_numpy(start))
+    for _ in range(tuning.passes):
+        for _ in take_steps(kernel, train, work, rng, generator):
+            pass
+        reached = _loss(kernel.flat, config, every)
+        if reached < loss:
+            loss, best = reached, kernel.flat.numpy().copy()
+    return loss, best
 
 
-def _count(model: NextWordModel, data: Encoded) -> Counts:
-    return count(score(model, data), data.targets, data.addresses, end=END, unknown=UNKNOWN)
+def _loss(flat: Tensor, config: ModelConfig, data: Encoded) -> float:
+    """Mean nats a known word; 0 without any, so that nothing is better."""
+    counts = count_rows(flat.numpy(), config, [data])[0]
+    known, nll = (counts[COLUMNS.index(name)] for name in ("known", "nll"))
+    return float(nll / max(known, 1.0))
 
 
 def seeds(users: Sequence[str], seed: int) -> list[int]:

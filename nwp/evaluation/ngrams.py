@@ -2,30 +2,28 @@
 
 Both count over all users' training text together. A distribution is over the outputs, the ids from
 `FIRST_OUTPUT` on: the end of a message and the unknown word have their probability, but only words
-are ever guesses (`nwp.evaluation.counts`).
+are ever guesses (`nwp.evaluation.counts`). Both are predictors (`nwp.evaluation.scoring`).
 
 Smoothing is absolute discounting: every count gives up a discount D, and the mass that becomes free
 is shared out by a simpler distribution, at the bottom the uniform one over the outputs. The trigram
 model is Kneser and Ney (1995, "Improved backing-off for m-gram language modeling"), interpolated,
 as in Chen and Goodman (1999, "An empirical study of smoothing techniques for language modeling",
 section 3), with one discount an order.
-
-Ranks are exact: bisection in sorted lists tells how many words come before a target by the lowest
-level, then, level by level, how many of those with counts do, less how many would without.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+import torch
 
-from nwp.evaluation.counts import FloatArray, IntArray, Scored
-from nwp.text.vocabulary import BEGIN, FIRST_OUTPUT, FIRST_WORD, Encoded
+from nwp.evaluation.counts import FloatArray, IntArray
+from nwp.evaluation.ranking import Block, from_probabilities
+from nwp.evaluation.scoring import at_once
+from nwp.text.vocabulary import BEGIN, FIRST_OUTPUT, Encoded
 
-BoolArray = npt.NDArray[np.bool_]
 _USUAL_DISCOUNT = 0.75  # where too little text has no n-gram that counts 1, or none that counts 2
 
 
@@ -37,25 +35,25 @@ class Unigram:
     """
 
     lowest: FloatArray
-    ranking: _Lists
 
     @classmethod
     def fit(cls, users: Sequence[Encoded], vocabulary_size: int) -> Unigram:
         """Count all users' targets; `vocabulary_size` is the number of ids, outputs or not."""
         _, _, words = _trigrams(users, vocabulary_size)
         counts = np.bincount(words, minlength=vocabulary_size)[FIRST_OUTPUT:]
-        lowest = _lowest(counts, _discount(counts))
-        return cls(lowest, _rank_all(lowest))
+        return cls(_lowest(counts, _discount(counts)))
 
     def distribution(self, context: Sequence[int]) -> FloatArray:
         """P of every output, float64 (outputs,); `context` makes no difference."""
         return self.lowest.copy()
 
-    def score(self, data: Encoded) -> Scored:
-        """How the model does at each position: -ln p of the target, and its rank."""
-        words = _trigrams([data], FIRST_OUTPUT + len(self.lowest))[2]
-        p = self.lowest[words - FIRST_OUTPUT]
-        return Scored(_surprise(p), self.ranking.before(np.zeros_like(words), p, words))
+    def blocks(self, data: Encoded) -> Iterator[Block]:
+        """See `nwp.evaluation.scoring.Predictor`."""
+        words = _trigrams([data], FIRST_OUTPUT + len(self.lowest))[2] - FIRST_OUTPUT
+        for some in at_once(len(words), len(self.lowest)):
+            wanted = torch.from_numpy(words[some])
+            p = torch.from_numpy(self.lowest).expand(len(wanted), -1)
+            yield from_probabilities(np.arange(len(words))[some], p, wanted)
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,6 @@ class KneserNey:
 
     size: int
     lowest: FloatArray
-    ranking: _Lists
     bigrams: _Level
     trigrams: _Level
 
@@ -93,141 +90,71 @@ class KneserNey:
         keys3, counts3 = np.unique((u * size + v) * size + w, return_counts=True)
         keys2, counts2 = np.unique(keys3 % size**2, return_counts=True)
         counts1 = np.bincount(keys2 % size, minlength=size)[FIRST_OUTPUT:]
-        lowest = _lowest(counts1, _discount(counts1, first))
-        below = lowest[keys2 % size - FIRST_OUTPUT]
-        bigrams = _Level.build(size, keys2, counts2, _discount(counts2, second), below)
-        below = bigrams.over(keys3 % size**2, size, lowest[keys3 % size - FIRST_OUTPUT])
-        trigrams = _Level.build(size, keys3, counts3, _discount(counts3, third), below)
-        return cls(size, lowest, _rank_all(lowest), bigrams, trigrams)
+        return cls(
+            size,
+            _lowest(counts1, _discount(counts1, first)),
+            _Level.build(size, keys2, counts2, _discount(counts2, second)),
+            _Level.build(size, keys3, counts3, _discount(counts3, third)),
+        )
 
     def distribution(self, context: Sequence[int]) -> FloatArray:
         """P of every output, float64 (outputs,), after the targets so far of a message."""
         u, v = [BEGIN, BEGIN, *context][-2:]
-        p = self.lowest.copy()
-        for level, key in ((self.bigrams, v), (self.trigrams, u * self.size + v)):
-            at = int(_find(level.contexts, np.array([key]))[0])
-            these = slice(level.starts[at], level.starts[at + 1])
-            p *= level.rest[at]
-            p[level.keys[these] % self.size - FIRST_OUTPUT] += level.weights[these]
-        return p
+        found: FloatArray = self._after(np.array([u]), np.array([v]))[0]
+        return found
 
-    def score(self, data: Encoded) -> Scored:
-        """How the model does at each position: -ln p of the target, and its rank."""
+    def blocks(self, data: Encoded) -> Iterator[Block]:
+        """See `nwp.evaluation.scoring.Predictor`."""
         u, v, w = _trigrams([data], self.size)
-        keys = (u * self.size + v) * self.size + w
-        two, three = self.bigrams, self.trigrams
-        # The operations, and their order, are those of `distribution`: equal words stay equal.
-        p = two.over(keys % self.size**2, self.size, self.lowest[w - FIRST_OUTPUT])
-        p = three.over(keys, self.size, p)
-        at2, at3 = _find(two.contexts, v), _find(three.contexts, keys // self.size)
-        rest2, rest3 = two.rest[at2], three.rest[at3]
-        rank = self.ranking.before(np.zeros_like(w), p, w, rest2, rest3)
-        rank += two.now.before(at2, p, w, rest3) - two.otherwise.before(at2, p, w, rest3)
-        rank += three.now.before(at3, p, w) - three.otherwise.before(at3, p, w)
-        return Scored(_surprise(p), rank)
+        for some in at_once(len(w), len(self.lowest)):
+            p = torch.from_numpy(self._after(u[some], v[some]))
+            wanted = torch.from_numpy(w[some] - FIRST_OUTPUT)
+            yield from_probabilities(np.arange(len(w))[some], p, wanted)
+
+    def _after(self, u: IntArray, v: IntArray) -> FloatArray:
+        """P of every output after n pairs of targets, (n,) each, as (n, outputs)."""
+        p = np.repeat(self.lowest[None], len(u), axis=0)
+        self.bigrams.over(p, v)
+        self.trigrams.over(p, u * self.size + v)
+        return p
 
 
 @dataclass(frozen=True)
 class _Level:
     """The n-grams of one order; what follows context i is `starts[i]:starts[i + 1]`.
 
-    P(w | context) = weights + rest P(w | shorter context). `contexts` (contexts,) and `keys`,
-    context * size + word, (n-grams,) ascend. The other arrays are longer: what is not found has
-    weight 0 and rest 1, and nothing follows. `now` and `otherwise` rank the words that follow a
-    context by their probability, and by what they would have as words that do not.
+    P(w | context) = weights + rest P(w | shorter context). `contexts` (contexts,) ascend; `words` are
+    places among the outputs, (n-grams,). `starts` and `rest` are longer: what is not found has rest 1,
+    and nothing follows.
     """
 
     contexts: IntArray
     starts: IntArray
     rest: FloatArray
-    keys: IntArray
+    words: IntArray
     weights: FloatArray
-    now: _Lists
-    otherwise: _Lists
 
     @classmethod
-    def build(
-        cls, size: int, keys: IntArray, counts: IntArray, discount: float, below: FloatArray
-    ) -> _Level:
-        """From sorted `keys`, `counts` and P(w | shorter context) of n-grams, all (n-grams,)."""
+    def build(cls, size: int, keys: IntArray, counts: IntArray, discount: float) -> _Level:
+        """From sorted keys, context * size + word, and counts of n-grams, (n-grams,) both."""
         contexts, at, kinds = np.unique(keys // size, return_inverse=True, return_counts=True)
         totals = np.bincount(at, counts, len(contexts))
-        rest = discount * kinds / totals
-        weights = (counts - discount) / totals[at]
-        otherwise = rest[at] * below
-        words = keys % size
         return cls(
             contexts,
             starts=np.concatenate(([0], np.cumsum(kinds), [len(keys)])),
-            rest=np.append(rest, 1.0),
-            keys=keys,
-            weights=np.append(weights, 0.0),
-            now=_Lists.build(at, len(contexts), words, otherwise + weights),
-            otherwise=_Lists.build(at, len(contexts), words, otherwise),
+            rest=np.append(discount * kinds / totals, 1.0),
+            words=keys % size - FIRST_OUTPUT,
+            weights=(counts - discount) / totals[at],
         )
 
-    def over(self, keys: IntArray, size: int, below: FloatArray) -> FloatArray:
-        """P(w | context), where the shorter context gives `below`; all (n-grams,)."""
-        rest = self.rest[_find(self.contexts, keys // size)]
-        return rest * below + self.weights[_find(self.keys, keys)]
-
-
-@dataclass(frozen=True)
-class _Lists:
-    """Lists of guesses, each by falling probability, then id: list i is `starts[i]:starts[i + 1]`.
-
-    `starts` ends with an empty list; `p` and `words` (guesses + 1,) with a filler.
-    """
-
-    starts: IntArray
-    p: FloatArray
-    words: IntArray
-
-    @classmethod
-    def build(cls, lists: IntArray, number: int, words: IntArray, p: FloatArray) -> _Lists:
-        """From the list, the id and the probability of each; what is no word is left out."""
-        order = np.lexsort((words, -p, lists))
-        order = order[words[order] >= FIRST_WORD]
-        starts = np.searchsorted(lists[order], np.arange(number + 2))
-        return cls(starts, np.append(p[order], 0.0), np.append(words[order], 0))
-
-    def before(
-        self,
-        lists: IntArray,
-        p: FloatArray,
-        words: IntArray,
-        inner: FloatArray | float = 1.0,
-        outer: FloatArray | float = 1.0,
-    ) -> IntArray:
-        """How many guesses of a list come before a word of probability p, (positions,) each.
-
-        A guess comes before with outer * (inner * its p) higher, or equal and a lower id.
-        """
-        start, stop = self.starts[lists], self.starts[lists + 1]
-        equal = _bisect(start, stop, lambda i: outer * (inner * self.p[i]) > p)
-        lower = _bisect(equal, stop, lambda i: outer * (inner * self.p[i]) >= p)
-        ids = _bisect(equal, lower, lambda i: self.words[i] < words)
-        # Ids ascend among equals, unless only the factors made them equal.
-        for i in np.flatnonzero((lower > equal) & (self.p[equal] != self.p[lower - 1])):
-            ids[i] = equal[i] + np.count_nonzero(self.words[equal[i] : lower[i]] < words[i])
-        return ids - start
-
-
-def _rank_all(p: FloatArray) -> _Lists:
-    """One list of all words by p, (outputs,)."""
-    words = np.arange(FIRST_OUTPUT, FIRST_OUTPUT + len(p))
-    return _Lists.build(np.zeros_like(words), 1, words, p)
-
-
-def _bisect(start: IntArray, stop: IntArray, holds: Callable[[IntArray], BoolArray]) -> IntArray:
-    """The first index of each start:stop where `holds` no more, or stop; it holds until there."""
-    low, high = start, stop
-    while (going := low < high).any():
-        middle = (low + high) // 2
-        held = holds(middle)
-        low = np.where(going & held, middle + 1, low)
-        high = np.where(going & ~held, middle, high)
-    return low
+    def over(self, p: FloatArray, contexts: IntArray) -> None:
+        """Turn P(w | shorter context), (n, outputs), into P(w | context) for n contexts, in place."""
+        at = _find(self.contexts, contexts)
+        p *= self.rest[at][:, None]
+        sizes = self.starts[at + 1] - self.starts[at]
+        rows = np.repeat(np.arange(len(at)), sizes)
+        grams = np.arange(len(rows)) + np.repeat(self.starts[at] - np.cumsum(sizes) + sizes, sizes)
+        p[rows, self.words[grams]] += self.weights[grams]
 
 
 def _find(keys: IntArray, wanted: IntArray) -> IntArray:
@@ -236,12 +163,6 @@ def _find(keys: IntArray, wanted: IntArray) -> IntArray:
     there = at < len(keys)
     there[there] = keys[at[there]] == wanted[there]
     return np.where(there, at, len(keys))
-
-
-def _surprise(p: FloatArray) -> FloatArray:
-    """-ln p; infinite for 0, which only a discount of 0 can leave."""
-    with np.errstate(divide="ignore"):
-        return -np.log(p)
 
 
 def _lowest(counts: IntArray, discount: float) -> FloatArray:

@@ -16,6 +16,7 @@ from random import Random
 import numpy as np
 
 from nwp.evaluation.counts import FloatArray, IntArray, Rows, figures
+from nwp.federated.plan import LEAST_EPSILON
 
 _A_DECADE = 24
 _DECADES = 5
@@ -23,7 +24,6 @@ BINS = _A_DECADE * _DECADES
 # Perplexities from 1 to 100,000, each border 10 % above the last; float64 (bins + 1,).
 BORDERS: FloatArray = 10 ** (np.arange(BINS + 1) / _A_DECADE)
 DECILES = tuple(range(10, 100, 10))
-LEAST_EPSILON = 1e-6  # with less, noise might not fit into 64 bits
 
 _SYSTEM = secrets.SystemRandom()
 

@@ -1,18 +1,27 @@
-"""Score messages with the LSTM: batches of like length over all users, in torch."""
+"""Score messages with whatever predicts words: batches over all users, a task a group of users.
+
+A `Predictor` is the one thing that a model must be to be evaluated: it gives, block by block, scores of
+all outputs at each position. The LSTM (here), n-grams (`nwp.evaluation.ngrams`) and foreign models are.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
 
-from nwp.evaluation.counts import Counts, Rows, Scored, count_each
-from nwp.federated.local import pad
+from nwp.evaluation.counts import Counts, IntArray, Rows, Scored, count_each
+from nwp.evaluation.ranking import Block, Prefixes, from_logits, prefixes_of, stand
+from nwp.evaluation.slices import Slices, slice_up
+from nwp.federated.kernel import Kernel
+from nwp.federated.packing import pack
+from nwp.federated.products import linear, reordered
 from nwp.model.config import ModelConfig
-from nwp.model.lstm import FloatArray, NextWordModel
-from nwp.text.vocabulary import END, FIRST_OUTPUT, FIRST_WORD, UNKNOWN, Encoded
+from nwp.model.lstm import FloatArray
+from nwp.text.spelling import Letters
+from nwp.text.vocabulary import FIRST_OUTPUT, FIRST_WORD, Encoded
 
 _T = TypeVar("_T")
 
@@ -24,78 +33,115 @@ _SCORES = 1 << 19
 _GROUPED = 4096
 
 
-def score(model: NextWordModel, data: Encoded) -> Scored:
-    """How the model does at each position; every message is read whole, from a fresh state."""
-    lengths = np.diff(data.offsets)
-    nll = np.zeros(len(data.targets), np.float64)
-    rank = np.zeros(len(data.targets), np.int64)
-    order = np.argsort(lengths, kind="stable")
-    start = 0
-    while start < len(order):
-        size = max(1, _POSITIONS // int(lengths[order[min(start + 255, len(order) - 1)]]))
-        rows = order[start : start + min(size, 256)]
-        start += len(rows)
-        where = np.concatenate([np.arange(data.offsets[r], data.offsets[r + 1]) for r in rows])
-        nll[where], rank[where] = _score_batch(model, data, rows)
-    return Scored(nll, rank)
+class Predictor(Protocol):
+    """What gives every output, the ids from `FIRST_OUTPUT` on, a score at each position."""
+
+    def blocks(self, data: Encoded) -> Iterator[Block]:
+        """All positions once, in any order, some at a time; every message from its beginning."""
 
 
-@torch.inference_mode()
-def _score_batch(
-    model: NextWordModel, data: Encoded, rows: np.ndarray[tuple[int], np.dtype[np.int64]]
-) -> tuple[
-    np.ndarray[tuple[int], np.dtype[np.float64]], np.ndarray[tuple[int], np.dtype[np.int64]]
-]:
-    """-ln p and rank of the real positions of some messages, message after message."""
-    longest = int((data.offsets[rows + 1] - data.offsets[rows]).max())
-    batch = pad(data, rows, longest)
-    real = batch.targets >= FIRST_OUTPUT
-    states = model.hidden(batch.inputs, batch.marks)[real]
-    targets = batch.targets[real] - FIRST_OUTPUT
-    nlls, ranks = [], []
-    size = max(1, _SCORES // model.config.outputs)
-    for start in range(0, len(states), size):
-        part, wanted = states[start : start + size], targets[start : start + size]
-        logits = model.logits(part)
-        chosen = logits.gather(1, wanted[:, None])
-        nlls.append((torch.logsumexp(logits, 1) - chosen[:, 0]).double())
-        ranks.append(_ranks(logits[:, FIRST_WORD - FIRST_OUTPUT :], chosen, wanted))
-    return torch.cat(nlls).numpy(), torch.cat(ranks).numpy()
+def score(predictor: Predictor, data: Encoded, prefixes: Prefixes | None = None) -> Scored:
+    """How a model does at each position; without `prefixes` no letters are typed."""
+    size = len(data.targets)
+    nll, confidence = np.zeros(size), np.zeros(size)
+    rank, above, typed = np.zeros((3, size), np.int64)
+    with torch.inference_mode():
+        for block in predictor.blocks(data):
+            at = block.where
+            rank[at], above[at], typed[at] = stand(block, prefixes)
+            nll[at], confidence[at] = block.nll.numpy(), block.confidence.numpy()
+    return Scored(nll, rank, above, confidence, typed)
 
 
-def _ranks(words: torch.Tensor, chosen: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    """How many words come before the target: those with a higher score, or an equal one and a
-    lower id."""
-    before = _trues(words > chosen)
-    equal = words == chosen
-    tied = _trues(equal) > 1
-    if tied.any():
-        ids = torch.arange(words.shape[1]) + FIRST_WORD - FIRST_OUTPUT
-        before = before + _trues(equal & (ids < wanted[:, None]))
-    return before
+class LstmPredictor:
+    """The LSTM as a predictor: messages of like length are read side by side."""
+
+    def __init__(
+        self, config: ModelConfig, weights: FloatArray, prefixes: Prefixes | None = None
+    ) -> None:
+        """`weights` is flat, float32 (n,). With `prefixes` words are scored in their order, so that
+        nothing need be sorted later."""
+        self._kernel = Kernel(config)
+        self._kernel.load(torch.from_numpy(weights))
+        read = self._kernel.weights
+        rows, self._bias = (
+            read["embed.weight"][config.first_output :] if config.tied else read["out.weight"],
+            read["out.bias"],
+        )
+        self._order = None if prefixes is None else prefixes.order
+        self._places = torch.arange(config.outputs)
+        if self._order is not None:
+            first = FIRST_WORD - FIRST_OUTPUT
+            columns = torch.from_numpy(np.concatenate([np.arange(first), first + self._order]))
+            self._places[columns] = torch.arange(config.outputs)
+            rows, self._bias = rows[columns], self._bias[columns]
+        self._rows, self._outputs = reordered(rows), config.outputs
+
+    def blocks(self, data: Encoded) -> Iterator[Block]:
+        """See `Predictor`."""
+        lengths = np.diff(data.offsets)
+        order = np.argsort(lengths, kind="stable")
+        start = 0
+        while start < len(order):
+            size = max(1, _POSITIONS // int(lengths[order[min(start + 255, len(order) - 1)]]))
+            rows = order[start : start + min(size, 256)]
+            start += len(rows)
+            yield from self._batch(data, rows)
+
+    def _batch(self, data: Encoded, rows: IntArray) -> Iterator[Block]:
+        """The positions of some messages, first words first."""
+        batch = pack([(data, rows)], int(np.diff(data.offsets)[rows].max()))
+        steps = np.repeat(np.arange(len(batch.sizes)), batch.sizes)
+        where = data.offsets[rows[batch.rows]] + steps
+        projected = self._kernel.project(batch)
+        targets = self._places[batch.targets - FIRST_OUTPUT]
+        for some in at_once(len(where), self._outputs):
+            logits = linear(projected[some], self._rows, self._bias)
+            yield from_logits(where[some], logits, targets[some], self._order)
 
 
-def _trues(found: torch.Tensor) -> torch.Tensor:
-    """How many of a row are true; torch adds up bytes many times as fast as it does truths."""
-    return found.view(torch.uint8).sum(1, dtype=torch.int32)
+def at_once(positions: int, outputs: int) -> Iterator[slice]:
+    """So many positions at a time that their scores stay in a core's cache."""
+    size = max(1, _SCORES // outputs)
+    return (slice(start, start + size) for start in range(0, positions, size))
+
+
+def count_group(
+    weights: FloatArray,
+    config: ModelConfig,
+    words: tuple[str, ...],
+    users: Sequence[Encoded],
+    letters: Sequence[Letters],
+) -> tuple[Rows, Slices]:
+    """All that is counted of some users under flat weights: a row each, and slices of all.
+
+    `words` are the vocabulary's, for what is completed as it is typed. Messages of all users share
+    batches.
+    """
+    return count_with(LstmPredictor(config, weights, prefixes_of(words)), words, users, letters)
+
+
+def count_with(
+    predictor: Predictor,
+    words: tuple[str, ...],
+    users: Sequence[Encoded],
+    letters: Sequence[Letters],
+) -> tuple[Rows, Slices]:
+    """The same with any model over these words."""
+    every = join(users)
+    spelled = Letters(
+        np.concatenate([one.sizes for one in letters]), np.concatenate([one.nll for one in letters])
+    )
+    scored = score(predictor, every, prefixes_of(words))
+    rows = count_each(scored, every, [len(user.targets) for user in users], spelled)
+    return rows, slice_up(scored, every, spelled)
 
 
 def count_rows(weights: FloatArray, config: ModelConfig, users: Sequence[Encoded]) -> Rows:
-    """The counts of each user under flat weights, float64 (users, columns); zeros for no words.
-
-    Messages of all users share batches.
-    """
-    model = NextWordModel(config)
-    model.set_weights(weights)
+    """The counts of each user but those of letters, float64 (users, columns); zeros for no words."""
     every = join(users)
-    return count_each(
-        score(model, every),
-        every.targets,
-        every.addresses,
-        [len(user.targets) for user in users],
-        end=END,
-        unknown=UNKNOWN,
-    )
+    scored = score(LstmPredictor(config, weights), every)
+    return count_each(scored, every, [len(user.targets) for user in users])
 
 
 def count_users(weights: FloatArray, config: ModelConfig, users: Sequence[Encoded]) -> list[Counts]:
@@ -111,16 +157,19 @@ def join(users: Sequence[Encoded]) -> Encoded:
     return Encoded(**arrays, offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
 
 
-def in_groups(users: Iterable[Encoded], most: int) -> Iterator[list[Encoded]]:
+def in_groups(
+    users: Iterable[_T], most: int, positions_of: Callable[[_T], int]
+) -> Iterator[list[_T]]:
     """Consecutive groups of at most `most` users, with few positions or one user; read as needed."""
-    group: list[Encoded] = []
+    group: list[_T] = []
     positions = 0
     for user in users:
-        if group and (len(group) == most or positions + len(user.targets) > _GROUPED):
+        more = positions_of(user)
+        if group and (len(group) == most or positions + more > _GROUPED):
             yield group
             group, positions = [], 0
         group.append(user)
-        positions += len(user.targets)
+        positions += more
     if group:
         yield group
 

@@ -199,20 +199,8 @@ class Kernel:
         config, read = self.config, self._read
         masks = _masks(batch, config, generator)
         before = batch.before
-        x = self.weights["embed.weight"].index_select(0, batch.inputs)
-        if config.marks:
-            x += self.weights["mark.weight"].index_select(0, batch.marks)
-        if masks:
-            x *= masks[0]
-        x = x.to(self._type)
-        passed = []
-        for layer in range(config.layers):
-            passed.append(self._forward(layer, x, batch.sizes))
-            x = passed[-1].states
-        projected = torch.mm(x, read["proj.weight"].t())
-        projected += self.weights["proj.bias"].to(self._type)
-        if masks:
-            projected = (projected * masks[1]).to(self._type)
+        passed, projected = self._ahead(batch, masks)
+        x = passed[-1].states
         flow = torch.empty_like(projected)
         yield from self._vocabulary(batch, scale, projected, flow, losses)
         if masks:
@@ -231,6 +219,31 @@ class Kernel:
         yield Piece("embed.weight", flow, ids=batch.inputs)
         if config.marks:
             yield Piece("mark.weight", flow, ids=batch.marks)
+
+    def project(self, batch: Packed) -> Tensor:
+        """What the model makes of each word's place, before the vocabulary: (N, projection), in the
+        type that products read."""
+        return self._ahead(batch, None)[1]
+
+    def _ahead(
+        self, batch: Packed, masks: tuple[Tensor, Tensor] | None
+    ) -> tuple[list[_Passed], Tensor]:
+        """All layers forward: what each keeps, and the projected states of the last."""
+        x = self.weights["embed.weight"].index_select(0, batch.inputs)
+        if self.config.marks:
+            x += self.weights["mark.weight"].index_select(0, batch.marks)
+        if masks:
+            x *= masks[0]
+        x = x.to(self._type)
+        passed = []
+        for layer in range(self.config.layers):
+            passed.append(self._forward(layer, x, batch.sizes))
+            x = passed[-1].states
+        projected = torch.mm(x, self._read["proj.weight"].t())
+        projected += self.weights["proj.bias"].to(self._type)
+        if masks:
+            projected = (projected * masks[1]).to(self._type)
+        return passed, projected
 
     def _vocabulary(
         self, batch: Packed, scale: float | Tensor, projected: Tensor, flow: Tensor, losses: Tensor

@@ -26,6 +26,8 @@ from nwp.model.config import ModelConfig
 from nwp.text.tokenizer import MARKS
 from nwp.text.vocabulary import FIRST_OUTPUT, FIRST_WORD, Vocabulary
 
+LEAST_EPSILON = 1e-6  # with less, noise might not fit into 64 bits
+
 
 @dataclass(frozen=True)
 class SurveyPlan:
@@ -165,7 +167,9 @@ class TrainPlan:
 class EvaluatePlan:
     """Counts of a model on one part of each user's messages; `rows`: one row a user, else one sum.
 
-    Up to `group` users are counted as one task.
+    Without rows, and with `epsilon` above 0, a histogram of the users by perplexity comes along, with
+    noise that makes it epsilon-differentially private for each of them
+    (`nwp.evaluation.noisy`). Up to `group` users are counted as one task.
     """
 
     kind: ClassVar[str] = "evaluate"
@@ -174,6 +178,7 @@ class EvaluatePlan:
     words: tuple[str, ...]
     part: str = "test"
     rows: bool = False
+    epsilon: float = 0.0
     group: int = 64
     threads: int = 1
 
@@ -181,6 +186,10 @@ class EvaluatePlan:
         part_of((), self.part)  # is there such a part?
         if self.group < 1 or self.threads < 1:
             raise BadSettings("group and threads must be 1 or more")
+        if not (self.epsilon == 0 or LEAST_EPSILON <= self.epsilon < math.inf):
+            raise BadSettings(f"epsilon = {self.epsilon}: 0, or {LEAST_EPSILON} and more")
+        if self.rows and self.epsilon:
+            raise BadSettings("noise for a histogram, where the rows of all users are asked for")
         _check_vocabulary(self.model, self.words, {})
 
     def vocabulary(self) -> Vocabulary:
@@ -208,7 +217,12 @@ _PARTS = {
 
 def plan_text(plan: Plan) -> str:
     """The one way to write a plan: JSON with its kind, sorted keys and no spaces."""
-    content = {"kind": plan.kind, **dataclasses.asdict(plan)}
+    # `dataclasses.asdict` of the whole would copy ten thousand words one by one.
+    values = {f.name: getattr(plan, f.name) for f in dataclasses.fields(plan)}
+    content = {"kind": plan.kind} | {
+        name: dataclasses.asdict(value) if name in _PARTS else value
+        for name, value in values.items()
+    }
     if isinstance(plan, TrainPlan):
         del content["sizes"]
         if plan.participation == Participation():

@@ -25,24 +25,29 @@ FloatArray = npt.NDArray[np.float32]
 
 
 class NextWordModel(nn.Module):
-    """Predicts the next word of a message from the words and marks before it."""
+    """Predicts the next word of a message from the words and marks before it.
+
+    All weights are 0 until `initialize`, `set_weights` or `set_tensors`.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.embed = nn.Embedding(config.vocabulary, config.embedding)
-        self.mark = nn.Embedding(config.marks, config.embedding) if config.marks else None
-        self.lstm = nn.LSTM(config.embedding, config.hidden, config.layers, batch_first=True)
-        self.proj = nn.Linear(config.hidden, config.projection)
-        self.out = nn.Linear(config.projection, config.outputs)
+        with torch.device("meta"):  # else torch draws weights that nobody asked for, in 50 ms
+            self.embed = nn.Embedding(config.vocabulary, config.embedding)
+            self.mark = nn.Embedding(config.marks, config.embedding) if config.marks else None
+            self.lstm = nn.LSTM(config.embedding, config.hidden, config.layers, batch_first=True)
+            self.proj = nn.Linear(config.hidden, config.projection)
+            self.out = nn.Linear(config.projection, config.outputs)
         if config.tied:
             del self.out.weight  # the embedding's rows take its place
         self.flat = self._flatten()
 
     def _flatten(self) -> Tensor:
-        """Move every parameter into one vector, of which it becomes a view."""
+        """Move every parameter into one vector of zeros, of which it becomes a view."""
+        self.to_empty(device="cpu")
         named = list(self.named_parameters())
-        flat = torch.cat([p.detach().reshape(-1) for _, p in named])
+        flat = torch.zeros(sum(p.numel() for _, p in named))
         start = 0
         for _, parameter in named:
             stop = start + parameter.numel()

@@ -10,10 +10,11 @@ from typing import Any
 
 from nwp.corpus.load import load_corpus
 from nwp.corpus.types import Corpus
+from nwp.evaluation.baselines import USUAL
 from nwp.evaluation.counts import metrics
 from nwp.federated.local import LocalWork
 from nwp.federated.optimizers import ServerOptimizer
-from nwp.tasks.evaluate import LOCAL, UNTRAINED, Evaluation, evaluate_bundle, summed
+from nwp.tasks.evaluate import EvaluateOptions, Evaluation, evaluate_bundle, summed
 from nwp.tasks.train import TrainOptions, Watcher, train_bundle
 
 # Small enough for two minutes on two cores, and the average still beats a trigram.
@@ -54,7 +55,7 @@ class Demonstration:
     def as_json(self) -> dict[str, Any]:
         """What `nwp demo` prints last when nobody watches; baselines are perplexities."""
         summary = metrics(self.evaluation.total)
-        names = dict(zip(BASELINES, ("unigram", "trigram_kn", LOCAL, UNTRAINED), strict=True))
+        names = dict(zip(BASELINES, USUAL, strict=True))
         baselines = {
             name: metrics(summed(self.evaluation.baselines[key]))["perplexity"]
             for name, key in names.items()
@@ -90,8 +91,7 @@ def learn(out: Path, watcher: Watcher) -> Learnt:
 def compare(learnt: Learnt, out: Path, watch: Callable[[int, int], None]) -> Demonstration:
     """Evaluate what was learnt, with all baselines beside it."""
     began = time.perf_counter()
-    evaluation = evaluate_bundle(
-        learnt.corpus, out, workers=OPTIONS.workers, baselines=True, watch=watch
-    )
+    options = EvaluateOptions(workers=OPTIONS.workers, baselines=USUAL)
+    evaluation = evaluate_bundle(learnt.corpus, out, options, watch)
     seconds = learnt.seconds + time.perf_counter() - began
     return Demonstration(learnt.corpus, learnt.result, evaluation, seconds)

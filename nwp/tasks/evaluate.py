@@ -2,55 +2,97 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from nwp import __version__
 from nwp.corpus.split import part_of
 from nwp.corpus.types import Corpus
-from nwp.errors import BadCorpus, BadMessage, NoQuorum, Refused
-from nwp.evaluation.baselines import Parts, local_only, ngram_counts, seeds
-from nwp.evaluation.counts import Counts, metrics
-from nwp.evaluation.phases import EVALUATE, read_counts
-from nwp.evaluation.scoring import chunks, count_users
+from nwp.errors import BadCorpus, BadMessage, BadSettings, NoQuorum, Refused
+from nwp.evaluation.baselines import (
+    CENTRAL,
+    LOCAL,
+    NAMES,
+    PERSONAL,
+    POOLED,
+    TRIGRAM,
+    UNIGRAM,
+    Parts,
+    Tuning,
+    count_ngrams,
+    own_models,
+    seeds,
+    tune,
+)
+from nwp.evaluation.conventions import conventions_json
+from nwp.evaluation.counts import COLUMNS, Counts, Rows, metrics
+from nwp.evaluation.examples import Example, pick
+from nwp.evaluation.over_users import groups, intervals, spread
+from nwp.evaluation.phases import EVALUATE, read_counts, read_histogram, read_slices
+from nwp.evaluation.scoring import chunks, count_group, join
+from nwp.evaluation.slices import Slices, calibration_json, slices_json
 from nwp.federated.local import LocalWork
 from nwp.federated.parcel import Parcel
 from nwp.federated.plan import EvaluatePlan
 from nwp.model.bundle import Bundle, load_bundle
 from nwp.model.lstm import FloatArray
 from nwp.tasks.start import start_weights, weights_of
+from nwp.text.spelling import Speller, spell
 from nwp.text.vocabulary import encode
 from nwp.workers.engines import Engine, make_engine
 from nwp.workers.policy import Policy
 from nwp.workers.simulation import Simulation, deal, usual_workers
 
-LOCAL, UNTRAINED = "local_only", "untrained"
-# These pool everybody's text: what federated learning does without.
-CENTRAL = ("unigram", "trigram_kn")
-
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Counts by user (empty when they are withheld), their sum, and baselines' counts by user."""
+    """Counts by user (empty when they are withheld), their sum, slices of all users, and baselines'
+    counts by user; what was evaluated on what, and how long it took, is in `about`. `noisy` are deciles
+    over users whose rows are withheld."""
 
     users: Mapping[str, Counts]
     total: Counts
+    slices: Slices
     withheld: int
     baselines: Mapping[str, Mapping[str, Counts]]
+    about: Mapping[str, Any]
+    examples: Sequence[Example] = field(default_factory=tuple)
+    noisy: Mapping[str, Any] | None = None
+
+    @property
+    def rows(self) -> Rows:
+        """The users' counts, float64 (users, columns), by name."""
+        found = [self.users[user].as_row() for user in sorted(self.users)]
+        return np.array(found).reshape(-1, len(COLUMNS))
 
     def as_json(self) -> dict[str, Any]:
         """What `nwp evaluate --json` prints."""
-        rows = [{"user": user, **metrics(counts)} for user, counts in self.users.items()]
-        rows.sort(key=lambda row: str(row["user"]))
         found: dict[str, Any] = {
-            "users": rows,
+            "users": [{"user": user, **metrics(self.users[user])} for user in sorted(self.users)],
             "users_withheld": self.withheld,
             "summary": metrics(self.total),
+            "slices": slices_json(self.slices),
+            "calibration": calibration_json(self.slices),
+            "conventions": conventions_json(self.total),
+            "about": dict(self.about),
         }
+        if self.users:
+            rows = self.rows
+            found["intervals"] = intervals(rows)
+            found["over_users"] = spread(rows)
+            found["groups"] = groups(rows)
+        elif self.noisy:
+            found["over_users"] = {"perplexity": dict(self.noisy)}
+        if self.examples:
+            found["examples"] = [example.as_json() for example in self.examples]
         if self.baselines:
             found["baselines"] = {
-                name: {**metrics(summed(users)), "central": name in CENTRAL}
+                name: {**metrics(summed(users)), "central": name in POOLED}
                 for name, users in self.baselines.items()
             }
         return found
@@ -61,55 +103,116 @@ def summed(users: Mapping[str, Counts]) -> Counts:
     return sum(users.values(), Counts())
 
 
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """What to evaluate, and where it is computed.
+
+    `epsilon` is what a histogram of users may cost each of them where rows are withheld, 0: none.
+    `part` of each user's messages; `workers` 0: about four users a worker; `baselines` names of
+    `nwp.evaluation.baselines.NAMES`; `examples` how many places to show at which the model guesses well
+    or badly. `engine`, `processes` and `ray_address` are those of `nwp.workers.engines.make_engine`.
+    """
+
+    part: str = "test"
+    workers: int = 0
+    baselines: Sequence[str] = ()
+    examples: int = 0
+    epsilon: float = 1.0
+    processes: int = 0
+    engine: str = "auto"
+    ray_address: str = ""
+
+    def __post_init__(self) -> None:
+        part_of((), self.part)  # is there such a part?
+        if unknown := [name for name in self.baselines if name not in NAMES]:
+            raise BadSettings(f"no baseline {unknown[0]!r}", f"There are {', '.join(NAMES)}.")
+
+
 def evaluate_bundle(
     corpus: Corpus,
     model: Path,
-    *,
-    part: str = "test",
-    workers: int = 0,
-    baselines: bool = False,
-    processes: int = 0,
-    engine: str = "auto",
-    ray_address: str = "",
+    options: EvaluateOptions | None = None,
     watch: Callable[[int, int], None] = lambda done, users: None,
 ) -> Evaluation:
-    """Count on `part` of each user's messages; `baselines` (see `nwp.evaluation.baselines`) too.
+    """Evaluate the bundle that lies in the folder `model`: see `evaluate`."""
+    return evaluate(corpus, load_bundle(model), options, watch, model.name)
+
+
+def evaluate(
+    corpus: Corpus,
+    bundle: Bundle,
+    options: EvaluateOptions | None = None,
+    watch: Callable[[int, int], None] = lambda done, users: None,
+    name: str = "",
+) -> Evaluation:
+    """Count on one part of each user's messages; baselines, too, as far as they are asked for.
 
     Training each user's own model takes longest: `watch` is told how many of all users are done.
-    `engine`, `processes` and `ray_address` are those of `nwp.workers.engines.make_engine`.
-    Refused when baselines are asked for a corpus that is not the caller's own: they pool its text.
+    Refused when baselines or examples are asked for a corpus that is not the caller's own: they pool its
+    text, or show it.
     """
-    if baselines and not corpus.own:
+    options = options or EvaluateOptions()
+    if not corpus.own and (options.baselines or options.examples):
         raise Refused(
             "baselines pool everybody's text in one place, and this text is not yours to pool",
             "Leave --baselines out: perplexity per user needs counts alone.",
         )
-    bundle = load_bundle(model)
     weights = weights_of(bundle)
-    part_of((), part)  # before the workers are set up: is there such a part?
-    runs = make_engine(processes, name=engine, ray_address=ray_address)
+    began = time.perf_counter()
+    runs = make_engine(options.processes, name=options.engine, ray_address=options.ray_address)
     try:
-        users, withheld, total = _on_workers(corpus, bundle, weights, part, workers, runs)
-        others: Mapping[str, Mapping[str, Counts]] = {}
-        if baselines:
-            others = _baselines(corpus, bundle, part, runs, watch)
+        users, total, slices, noisy = _on_workers(corpus, bundle, weights, options, runs)
+        if not total.tokens:
+            raise BadCorpus(
+                f"the {options.part} part of {corpus.name} has no words",
+                "Users need ten messages or more for a test part; --split all takes everything.",
+            )
+        seconds = time.perf_counter() - began
+        others = _baselines(corpus, bundle, weights, options, runs, watch)
     finally:
         runs.close()
-    if not total.tokens:
-        raise BadCorpus(
-            f"the {part} part of {corpus.name} has no words",
-            "Users need ten messages or more for a test part; --split all takes everything.",
-        )
-    return Evaluation(users, total, withheld, others)
+    return Evaluation(
+        users,
+        total,
+        slices,
+        0 if corpus.own else len(corpus.users),
+        others,
+        about=_about(corpus, name, bundle, options, seconds),
+        examples=pick(corpus, bundle, weights, options.part, options.examples),
+        noisy=noisy,
+    )
+
+
+def _about(
+    corpus: Corpus, name: str, bundle: Bundle, options: EvaluateOptions, seconds: float
+) -> dict[str, Any]:
+    """What was evaluated, on what; seconds of the model's own counting."""
+    return {
+        "model": name,
+        "corpus": Path(corpus.name).name,
+        "part": options.part,
+        "vocabulary": len(bundle.vocabulary.words),
+        "parameters": bundle.config.parameters,
+        "rounds": bundle.about.get("best_round"),
+        "training": bundle.about.get("training"),
+        "nwp": __version__,
+        "seconds": round(seconds, 2),
+    }
 
 
 def _on_workers(
-    corpus: Corpus, bundle: Bundle, weights: FloatArray, part: str, workers: int, engine: Engine
-) -> tuple[dict[str, Counts], int, Counts]:
-    deals = deal(list(corpus.users), workers or usual_workers(len(corpus.users)))
+    corpus: Corpus, bundle: Bundle, weights: FloatArray, options: EvaluateOptions, engine: Engine
+) -> tuple[dict[str, Counts], Counts, Slices, dict[str, Any] | None]:
+    deals = deal(list(corpus.users), options.workers or usual_workers(len(corpus.users)))
     policy = Policy(rows=corpus.own)
     with Simulation(corpus, deals, engine, policy=policy) as simulation:
-        plan = EvaluatePlan(bundle.config, bundle.vocabulary.words, part=part, rows=corpus.own)
+        plan = EvaluatePlan(
+            bundle.config,
+            bundle.vocabulary.words,
+            part=options.part,
+            rows=corpus.own,
+            epsilon=0.0 if corpus.own else options.epsilon,
+        )
         job = simulation.submit(plan, "evaluate")
         requests = {worker: Parcel(arrays={"weights": weights}) for worker in deals}
         replies = simulation.exchange(job)(EVALUATE, 1, requests)
@@ -126,20 +229,23 @@ def _on_workers(
             raise BadMessage(f"{worker} has {len(deals[worker])} users, and counts of {len(rows)}")
         if plan.rows:
             users |= dict(zip(deals[worker], rows, strict=True))
-    return users, 0 if plan.rows else len(corpus.users), total
+    noisy = read_histogram(plan, replies.answers) if plan.epsilon else None
+    return users, total, read_slices(replies.answers), noisy
 
 
 def _baselines(
-    corpus: Corpus, bundle: Bundle, part: str, engine: Engine, watch: Callable[[int, int], None]
+    corpus: Corpus,
+    bundle: Bundle,
+    weights: FloatArray,
+    options: EvaluateOptions,
+    engine: Engine,
+    watch: Callable[[int, int], None],
 ) -> dict[str, dict[str, Counts]]:
-    """Baseline name to counts by user; fitted on train parts, counted on `part`."""
+    """Baseline name to counts by user; fitted on train parts, counted on the part asked for."""
+    if not options.baselines:
+        return {}
     names = sorted(corpus.users)
-    vocabulary = bundle.vocabulary
-    users = [
-        Parts(*(encode(part_of(corpus.users[n], p), vocabulary) for p in ("train", "valid", part)))
-        for n in names
-    ]
-    found = ngram_counts(users, len(vocabulary))
+    users = [_parts(corpus.users[name], bundle, options.part) for name in names]
     training = bundle.about["training"]
     work = LocalWork(
         batch=training["batch"],
@@ -147,13 +253,71 @@ def _baselines(
         clip_norm=training["clip_norm"],
         max_positions=training["max_positions"],
     )
-    start = start_weights(bundle.config, bundle.frequencies, training["seed"])
-    pairs = list(zip(users, seeds(names, training["seed"]), strict=True))
-    tasks = [(bundle.config, work, training["passes"], group) for group in chunks(pairs, 2)]
-    found[LOCAL] = []
-    for group in engine.run(local_only, start, tasks):
-        found[LOCAL] += group
-        watch(len(found[LOCAL]), len(users))
-    tests = [(bundle.config, [u.test for u in group]) for group in chunks(users, 8)]
-    found[UNTRAINED] = [c for group in engine.run(count_users, start, tasks=tests) for c in group]
-    return {name: dict(zip(names, counts, strict=True)) for name, counts in found.items()}
+    tuning, seed = Tuning(work, training["passes"]), training["seed"]
+    start = start_weights(bundle.config, bundle.frequencies, seed)
+    pairs = list(zip(users, seeds(names, seed), strict=True))
+
+    def own(begin: FloatArray, how: Tuning) -> Iterator[Rows]:
+        tasks = [(bundle.config, how, bundle.vocabulary.words, g) for g in chunks(pairs, 2)]
+        done = 0
+        for rows in engine.run(own_models, begin, tasks):
+            done += len(rows)
+            watch(done, len(users))
+            yield rows
+
+    found = {}
+    for name in options.baselines:
+        if name in (UNIGRAM, TRIGRAM):
+            rows = _ngrams(name, users, bundle, engine)
+        elif name == LOCAL:
+            rows = np.concatenate(list(own(start, tuning)))
+        elif name == PERSONAL:
+            rows = np.concatenate(list(own(weights, tuning.gentle())))
+        else:
+            flat = start
+            if name == CENTRAL:
+                flat = _central(start, users, bundle, tuning, seed, engine)
+            rows = _lstm(flat, users, bundle, engine)
+        counts = [Counts.from_row(row) for row in rows]
+        found[name] = dict(zip(names, counts, strict=True))
+    return found
+
+
+def _parts(messages: Sequence[str], bundle: Bundle, part: str) -> Parts:
+    vocabulary, counted = bundle.vocabulary, part_of(messages, part)
+    train, valid = (encode(part_of(messages, name), vocabulary) for name in ("train", "valid"))
+    test = encode(counted, vocabulary)
+    return Parts(train, valid, test, spell(counted, test, Speller.of(vocabulary)))
+
+
+def _ngrams(name: str, users: Sequence[Parts], bundle: Bundle, engine: Engine) -> Rows:
+    train = [user.train for user in users]
+    words, size = bundle.vocabulary.words, len(bundle.vocabulary)
+    share = -(-len(users) // max(1, engine.width))
+    tasks = [(name, train, words, size, some) for some in chunks(users, share)]
+    nothing = np.zeros(1, np.float32)
+    return np.concatenate(list(engine.run(count_ngrams, nothing, tasks)))
+
+
+def _lstm(flat: FloatArray, users: Sequence[Parts], bundle: Bundle, engine: Engine) -> Rows:
+    words = bundle.vocabulary.words
+    tasks = [
+        (bundle.config, words, [u.test for u in some], [u.letters for u in some])
+        for some in chunks(users, 8)
+    ]
+    return np.concatenate([rows for rows, _ in engine.run(count_group, flat, tasks)])
+
+
+def _central(
+    start: FloatArray,
+    users: Sequence[Parts],
+    bundle: Bundle,
+    tuning: Tuning,
+    seed: int,
+    engine: Engine,
+) -> FloatArray:
+    """One model of everybody's train text, which sees as many words as the federated run did."""
+    train, valid = join([user.train for user in users]), [user.valid for user in users]
+    tasks = [(bundle.config, tuning, rate, train, valid, seed) for rate in tuning.rates]
+    best: FloatArray = min(engine.run(tune, start, tasks), key=lambda found: found[0])[1]
+    return best

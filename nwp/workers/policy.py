@@ -14,7 +14,8 @@ class Policy:
     """Limits within which an owner lets plans run.
 
     `kinds` of plans allowed; `min_k` users at least must share a word that leaves; `rows`: may
-    counts of each user leave, rather than their sum alone.
+    counts of each user leave, rather than their sum alone; `max_epsilon` a noisy histogram of users
+    may cost each of them, in one evaluation.
     """
 
     kinds: tuple[str, ...] = (SurveyPlan.kind, TrainPlan.kind, EvaluatePlan.kind)
@@ -24,6 +25,7 @@ class Policy:
     max_parameters: int = 100_000_000
     max_layers: int = 8
     rows: bool = False
+    max_epsilon: float = 1.0
 
 
 NOTHING = Policy(kinds=())
@@ -48,6 +50,8 @@ def _faults(policy: Policy, plan: Plan) -> Iterator[str]:
     if isinstance(plan, EvaluatePlan):
         if plan.rows and not policy.rows:
             yield "counts of each user are not given out"
+        if plan.epsilon > policy.max_epsilon:
+            yield f"epsilon = {plan.epsilon}, the owner allows {policy.max_epsilon}"
         return
     if plan.aggregation not in AGGREGATIONS:
         yield f"an aggregation that is not known here: {plan.aggregation}"

@@ -37,7 +37,7 @@ from nwp.federated.weighting import Weighting
 from nwp.model import bundle as bundles
 from nwp.model.bundle import Bundle, load_bundle, save_bundle
 from nwp.model.lstm import FloatArray, NextWordModel
-from nwp.tasks.evaluate import evaluate_bundle
+from nwp.tasks.evaluate import EvaluateOptions, evaluate_bundle
 from nwp.text.vocabulary import Vocabulary
 from nwp.workers import adapter, channel
 from nwp.workers.datasite import REFUSED, Refusal
@@ -855,7 +855,7 @@ def test_a_worker_with_rows_for_more_users_than_it_has_is_noticed(
 
     monkeypatch.setattr(channel.Channel, "send", lying)
     with pytest.raises(BadMessage, match="worker-1 has 3 users, and counts of 4"):
-        evaluate_bundle(corpus, bundle, workers=2, processes=1)
+        evaluate_bundle(corpus, bundle, EvaluateOptions(workers=2, processes=1))
 
 
 # ------------------------------------------------------------------------------------ an evil corpus

@@ -9,11 +9,13 @@ from command_line import EXIT_CODES, TINY, Nwp, files_in, write_corpus
 
 from nwp.corpus.load import load_corpus
 from nwp.errors import NoQuorum, Refused
+from nwp.evaluation.baselines import USUAL
 from nwp.evaluation.counts import metrics
-from nwp.tasks.evaluate import evaluate_bundle, summed
+from nwp.tasks.evaluate import EvaluateOptions, evaluate_bundle, summed
 from nwp.workers.datasite import Datasite
 
 RATES = ("top1", "top3", "oov_rate")
+OPTIONS = EvaluateOptions(processes=1, workers=2)
 
 
 def test_rows_of_users_and_their_sum_are_consistent(nwp: Nwp, corpus: Path, bundle: Path) -> None:
@@ -133,8 +135,8 @@ def test_rows_are_withheld_where_the_text_is_not_the_callers_own(
     corpus: Path, bundle: Path
 ) -> None:
     mine = load_corpus(str(corpus))
-    theirs = evaluate_bundle(replace(mine, own=False), bundle, processes=1, workers=2)
-    own = evaluate_bundle(mine, bundle, processes=1, workers=2)
+    theirs = evaluate_bundle(replace(mine, own=False), bundle, OPTIONS)
+    own = evaluate_bundle(mine, bundle, OPTIONS)
 
     found = theirs.as_json()
     assert (found["users"], found["users_withheld"]) == ([], 6)
@@ -147,7 +149,7 @@ def test_baselines_are_refused_where_the_text_is_not_the_callers_own(
 ) -> None:
     theirs = replace(load_corpus(str(corpus)), own=False)
     with pytest.raises(Refused, match="not yours to pool") as raised:
-        evaluate_bundle(theirs, bundle, baselines=True)
+        evaluate_bundle(theirs, bundle, EvaluateOptions(baselines=USUAL))
     monkeypatch.setattr("nwp.corpus.load.load_corpus", lambda *_, **__: theirs)
 
     said = nwp("evaluate", corpus, "--model", bundle, "--baselines", "--json").error("refused")
@@ -181,7 +183,7 @@ def test_a_worker_that_does_not_answer_makes_no_partial_sum(
     monkeypatch.setattr(Datasite, "serve", silent)
 
     with pytest.raises(NoQuorum, match="1 workers did not answer; worker-2"):
-        evaluate_bundle(load_corpus(str(corpus)), bundle, processes=1, workers=3)
+        evaluate_bundle(load_corpus(str(corpus)), bundle, replace(OPTIONS, workers=3))
 
 
 def test_a_part_without_words_is_an_error_that_names_another(nwp: Nwp, bundle: Path) -> None:

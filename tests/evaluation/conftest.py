@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pytest
 import torch
 
+from nwp.evaluation.counts import COLUMNS
 from nwp.model.config import ModelConfig
 from nwp.text.vocabulary import BEGIN, END, FIRST_OUTPUT, FIRST_WORD, UNKNOWN, Encoded
 
@@ -72,36 +74,75 @@ def probabilities(flat: Flat, config: ModelConfig, user: Encoded) -> Iterator[Fl
             yield p / p.sum()
 
 
-def count_slowly(flat: Flat, config: ModelConfig, user: Encoded) -> dict[str, float]:
-    """All columns of `Counts`, from the definitions."""
-    n = dict.fromkeys(
-        [
-            f"{masked}{name}"
-            for masked in ("", "masked_")
-            for name in ("tokens", "known", "hits1", "hits3", "nll")
-        ],
-        0.0,
-    ) | {"ends": 0.0, "end_nll": 0.0}
+def count_slowly(
+    flat: Flat,
+    config: ModelConfig,
+    user: Encoded,
+    words: Sequence[str] = (),
+    typed: Sequence[str] = (),
+) -> dict[str, float]:
+    """All columns of `Counts`, from the definitions; those of letters with the vocabulary's words and
+    the words that the user wrote, one after another."""
+    n = dict.fromkeys(COLUMNS, 0.0)
+    written = iter(typed)
     for j, p in enumerate(probabilities(flat, config, user)):
         target = int(user.targets[j])
         surprise = -np.log(p[target - FIRST_OUTPUT])
+        first = min(range(FIRST_OUTPUT, config.vocabulary), key=lambda w: -p[w - FIRST_OUTPUT])
         if target == END:
             n["ends"] += 1
             n["end_nll"] += surprise
+            n["open_end1"] += first == END
             continue
-        words = range(FIRST_WORD, config.vocabulary)
-        guesses = sorted(words, key=lambda w: (-p[w - FIRST_OUTPUT], w))
-        for masked in ("", "masked_"):
-            if masked and user.addresses[j]:
+        guesses = sorted(
+            range(FIRST_WORD, config.vocabulary), key=lambda w: (-p[w - FIRST_OUTPUT], w)
+        )
+        if words:
+            add_letters(n, target, next(written), [words[w - FIRST_WORD] for w in guesses], words)
+        if target == UNKNOWN:
+            n["unknown_nll"] += surprise
+            n["open_unknown1"] += first == UNKNOWN
+        else:
+            n["open_hits1"] += first == target
+            n["reciprocal"] += 1 / (guesses.index(target) + 1)
+            for k in (5, 10, 100):
+                n[f"hits{k}"] += target in guesses[:k]
+        for among in ("", "masked_", "first_"):
+            if (among == "masked_" and user.addresses[j]) or (
+                among == "first_" and j not in user.offsets
+            ):
                 continue
-            n[masked + "tokens"] += 1
+            n[among + "tokens"] += 1
             if target == UNKNOWN:
                 continue
-            n[masked + "known"] += 1
-            n[masked + "hits1"] += target in guesses[:1]
-            n[masked + "hits3"] += target in guesses[:3]
-            n[masked + "nll"] += surprise
+            n[among + "known"] += 1
+            n[among + "hits1"] += target in guesses[:1]
+            n[among + "hits3"] += target in guesses[:3]
+            n[among + "nll"] += surprise
     return n
+
+
+def add_letters(
+    n: dict[str, float], target: int, word: str, guesses: list[str], words: Sequence[str]
+) -> None:
+    """Type a word letter by letter, and look at three guesses before each."""
+    n["letters"] += len(word)
+    if target == UNKNOWN:
+        follows = Counter(
+            pair for known in words for pair in itertools.pairwise([256, *known.encode(), 256])
+        )
+        for a, b in itertools.pairwise([256, *word.encode(), 256]):
+            all_of = sum(count for (x, _), count in follows.items() if x == a)
+            n["spelling_nll"] -= np.log((follows[a, b] + 0.5) / (all_of + 257 * 0.5))
+    whole = len(word) + 1
+    keys = {"keys": whole, "keys_spaced": whole}
+    for letters in range(len(word)):
+        begun = [guess for guess in guesses if guess.startswith(word[:letters])]
+        if target != UNKNOWN and word in begun[:3]:
+            keys = {"keys": letters + 1, "keys_spaced": min(letters + 2, whole)}
+            break
+    for name, number in keys.items():
+        n[name] += number
 
 
 @pytest.fixture
@@ -115,7 +156,7 @@ def drawn() -> Callable[..., Encoded]:
 
 
 @pytest.fixture
-def slowly() -> Callable[[Flat, ModelConfig, Encoded], dict[str, float]]:
+def slowly() -> Callable[..., dict[str, float]]:
     return count_slowly
 
 

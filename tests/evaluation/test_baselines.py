@@ -7,21 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from nwp.evaluation.baselines import (
-    RATES,
-    Parts,
-    join,
-    local_only,
-    ngram_counts,
-    seeds,
-    split_scores,
-)
-from nwp.evaluation.counts import COLUMNS, Counts, Scored, count
+from nwp.evaluation.baselines import RATES, Parts, Tuning, count_ngrams, own_models, seeds
+from nwp.evaluation.counts import COLUMNS, Counts, count
 from nwp.evaluation.ngrams import KneserNey, Unigram
-from nwp.evaluation.scoring import count_users
+from nwp.evaluation.scoring import count_users, join, score
 from nwp.federated.kernel import Kernel
 from nwp.federated.local import LocalWork, train_user
 from nwp.model.config import ModelConfig
+from nwp.text.spelling import Letters
 from nwp.text.vocabulary import END, FIRST_OUTPUT, FIRST_WORD, UNKNOWN, Encoded
 
 SIZE = FIRST_WORD + 9
@@ -30,13 +23,43 @@ WORK = LocalWork(batch=4, learning_rate=0.5, order="given")
 FAST = LocalWork(batch=2, learning_rate=0.8, clip_norm=1.0)
 START = np.random.default_rng(0).normal(0, 0.3, CONFIG.parameters).astype(np.float32)
 
+WORDS = tuple("abcdefghi")
+# Columns that need no letters: the models here have none.
+NAMES = COLUMNS[: COLUMNS.index("letters")]
 ONE, OTHER = [6, 7, 8] * 2, [11, 12, 13] * 2  # two ways to talk that share no word
+
+
+def parts_of(train: Encoded, valid: Encoded, test: Encoded) -> Parts:
+    size = len(test.targets)
+    return Parts(train, valid, test, Letters(np.zeros(size, np.int64), np.zeros(size)))
+
+
+def with_test(parts: Parts, test: Encoded) -> Parts:
+    return parts_of(parts.train, parts.valid, test)
+
+
+def local_only(start, config, work, passes, pairs) -> list[Counts]:
+    return plainly(own_models(start, config, Tuning(work, passes), WORDS, pairs))
+
+
+def ngram_counts(users: list[Parts], size: int) -> dict[str, list[Counts]]:
+    train, nothing = [user.train for user in users], np.zeros(1, np.float32)
+    return {
+        name: plainly(count_ngrams(nothing, name, train, WORDS, size, users))
+        for name in ("unigram", "trigram_kn")
+    }
+
+
+def plainly(rows: np.ndarray) -> list[Counts]:
+    """Counts without the columns of letters."""
+    return [Counts.from_row(np.append(row[: len(NAMES)], [0] * 4)) for row in rows]
 
 
 @pytest.fixture
 def users(drawn) -> list[Parts]:
     return [
-        Parts(*(drawn(10 * i + j, n + i, SIZE) for j, n in enumerate([8, 3, 4]))) for i in range(3)
+        parts_of(*(drawn(10 * i + j, n + i, SIZE) for j, n in enumerate([8, 3, 4])))
+        for i in range(3)
     ]
 
 
@@ -49,14 +72,14 @@ def speakers(laid) -> list[Parts]:
         return laid([[*m, int(rng.integers(UNKNOWN, SIZE))] for m in common])
 
     return [
-        Parts(*(some(np.random.default_rng(10 * i + j), [6 + i, 8 + i], n)
+        parts_of(*(some(np.random.default_rng(10 * i + j), [6 + i, 8 + i], n)
                 for j, n in enumerate([5, 4, 4])))
         for i in range(4)
     ]  # fmt: skip
 
 
 def columns(counts: Counts) -> list[float]:
-    return [getattr(counts, name) for name in COLUMNS]
+    return [getattr(counts, name) for name in NAMES]
 
 
 # --- each user alone ------------------------------------------------------------------------------
@@ -82,14 +105,14 @@ def test_a_users_own_model_is_the_best_of_all_rates_and_passes_by_the_valid_part
         valid = [slowly(w, CONFIG, parts.valid) for w in weights]
         best = min(range(len(weights)), key=lambda k: valid[k]["nll"] / valid[k]["known"])
         expected = slowly(weights[best], CONFIG, parts.test)
-        assert columns(counts) == pytest.approx([expected[n] for n in COLUMNS], rel=1e-5)
+        assert columns(counts) == pytest.approx([expected[n] for n in NAMES], rel=1e-5)
         chosen.append(best)
     assert len(set(chosen)) > 1
     assert any(k % passes for k in chosen)  # not only after the last pass
 
 
 def test_more_passes_are_never_worse_on_the_valid_part(speakers):
-    parts = dataclasses.replace(speakers[0], test=speakers[0].valid)
+    parts = with_test(speakers[0], speakers[0].valid)
     losses = []
     for passes in (0, 1, 2, 4, 8):
         (counts,) = local_only(START, CONFIG, FAST, passes, [(parts, 1)])
@@ -102,7 +125,7 @@ def test_more_passes_are_never_worse_on_the_valid_part(speakers):
 
 
 def test_where_training_helps_on_the_valid_part_it_is_kept_though_it_hurts_on_the_test_part(laid):
-    parts = Parts(train=laid([ONE] * 4), valid=laid([ONE]), test=laid([OTHER] * 2))
+    parts = parts_of(train=laid([ONE] * 4), valid=laid([ONE]), test=laid([OTHER] * 2))
     (start,) = count_users(START, CONFIG, [parts.test])
     (found,) = local_only(START, CONFIG, WORK, 5, [(parts, 1)])
     assert found.nll > start.nll + 1
@@ -111,7 +134,7 @@ def test_where_training_helps_on_the_valid_part_it_is_kept_though_it_hurts_on_th
 def test_where_training_hurts_on_the_valid_part_the_start_is_kept_though_the_test_part_would_gain(
     laid,
 ):
-    parts = Parts(train=laid([ONE] * 4), valid=laid([OTHER]), test=laid([ONE] * 2))
+    parts = parts_of(train=laid([ONE] * 4), valid=laid([OTHER]), test=laid([ONE] * 2))
     (start,) = count_users(START, CONFIG, [parts.test])
     (found,) = local_only(START, CONFIG, WORK, 5, [(parts, 1)])
     assert found == start
@@ -127,7 +150,7 @@ def test_the_choice_is_the_same_whatever_the_test_part(speakers, drawn):
     both = join([first, second])
     for parts in speakers:
         counts = [
-            local_only(START, CONFIG, FAST, 3, [(dataclasses.replace(parts, test=t), 5)])[0]
+            local_only(START, CONFIG, FAST, 3, [(with_test(parts, t), 5)])[0]
             for t in (first, second, both)
         ]
         assert columns(counts[0] + counts[1]) == pytest.approx(columns(counts[2]), rel=1e-6)
@@ -135,13 +158,13 @@ def test_the_choice_is_the_same_whatever_the_test_part(speakers, drawn):
 
 def test_a_user_without_a_valid_part_keeps_the_start(users, laid):
     for valid in (laid([]), laid([[UNKNOWN, UNKNOWN]])):
-        parts = dataclasses.replace(users[0], valid=valid)
+        parts = parts_of(users[0].train, valid, users[0].test)
         (start,) = count_users(START, CONFIG, [parts.test])
         assert local_only(START, CONFIG, WORK, 3, [(parts, 1)]) == [start]
 
 
 def test_a_user_without_a_test_part_has_zeros(users, laid):
-    parts = dataclasses.replace(users[0], test=laid([]))
+    parts = with_test(users[0], laid([]))
     assert local_only(START, CONFIG, WORK, 2, [(parts, 1)]) == [Counts()]
 
 
@@ -184,23 +207,15 @@ def test_each_users_counts_are_those_of_the_pooled_model_on_their_test_part(user
     assert set(found) == {"unigram", "trigram_kn"}
     for name, model in fitted(users).items():
         for counts, user in zip(found[name], users, strict=True):
-            expected = count(
-                model.score(user.test),
-                user.test.targets,
-                user.test.addresses,
-                end=END,
-                unknown=UNKNOWN,
-            )
+            expected = count(score(model, user.test), user.test)
             assert columns(counts) == pytest.approx(columns(expected), rel=1e-12)
 
 
 def test_the_counts_of_all_users_add_up_to_those_of_the_pooled_text(users, laid):
-    users = [*users, dataclasses.replace(users[0], test=laid([]))]
+    users = [*users, with_test(users[0], laid([]))]
     pooled = join([u.test for u in users])
     for name, model in fitted(users).items():
-        whole = count(
-            model.score(pooled), pooled.targets, pooled.addresses, end=END, unknown=UNKNOWN
-        )
+        whole = count(score(model, pooled), pooled)
         summed = sum(ngram_counts(users, SIZE)[name], Counts())
         assert columns(summed) == pytest.approx(columns(whole), rel=1e-12)
 
@@ -232,11 +247,8 @@ def test_word_by_word_the_counts_are_those_of_the_distributions(users, name):
 
 
 def test_ngrams_read_neither_valid_nor_test_parts_when_they_are_fitted(users, drawn):
-    other = [
-        dataclasses.replace(u, valid=drawn(50 + i, 9, SIZE), test=users[0].test)
-        for i, u in enumerate(users)
-    ]
-    mixed = [dataclasses.replace(u, test=users[0].test) for u in users]
+    other = [parts_of(u.train, drawn(50 + i, 9, SIZE), users[0].test) for i, u in enumerate(users)]
+    mixed = [with_test(u, users[0].test) for u in users]
     found = ngram_counts(other, SIZE)
     assert found == ngram_counts(mixed, SIZE)
     assert all(counts == found[name][0] for name in found for counts in found[name])
@@ -258,13 +270,3 @@ def test_text_joined_is_every_users_messages_end_to_end(users, laid):
          both.addresses[a:b].tolist())
         for a, b in zip(both.offsets[:-1], both.offsets[1:], strict=True)
     ]  # fmt: skip
-
-
-def test_joined_scores_come_apart_user_by_user(users, laid):
-    users = [users[0], dataclasses.replace(users[1], test=laid([])), users[2]]
-    size = sum(len(u.test.targets) for u in users)
-    scored = Scored(np.arange(size, dtype=np.float64), np.arange(size)[::-1].copy())
-    parts = list(split_scores(scored, users))
-    assert [len(p.nll) for p in parts] == [len(u.test.targets) for u in users]
-    assert np.concatenate([p.nll for p in parts]).tolist() == list(range(size))
-    assert np.concatenate([p.rank for p in parts]).tolist() == list(range(size))[::-1]

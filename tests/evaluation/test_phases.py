@@ -9,15 +9,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nwp.errors import BadMessage
+from nwp.errors import BadMessage, BadSettings
 from nwp.evaluation import phases
 from nwp.evaluation.counts import COLUMNS, Counts
-from nwp.evaluation.phases import EVALUATE, VALIDATE, read_counts, total, validated
+from nwp.evaluation.noisy import BINS
+from nwp.evaluation.phases import (
+    EVALUATE,
+    VALIDATE,
+    read_counts,
+    read_histogram,
+    read_slices,
+    total,
+    validated,
+)
 from nwp.evaluation.scoring import count_users
 from nwp.federated.parcel import Envelope, Parcel, pack, unpack
 from nwp.federated.plan import EvaluatePlan, Plan, SurveyPlan, TrainPlan
 from nwp.model.config import ModelConfig
-from nwp.text.vocabulary import Encoded
+from nwp.text.vocabulary import FIRST_WORD, Encoded
 
 WORDS = tuple("abcdefgh")
 MODEL = ModelConfig(5 + len(WORDS), 4, hidden=5, projection=4)
@@ -34,8 +43,29 @@ class Worker:
     def encoded(self, part: str) -> Sequence[Encoded]:
         return self.users[part]
 
+    @property
+    def names(self) -> Sequence[str]:
+        return [str(i) for i in range(len(self.encoded(getattr(self.plan, "part", "valid"))))]
+
+    def messages(self, part: str) -> Mapping[str, Sequence[str]]:
+        """Text that is encoded to what `users` holds."""
+        return {
+            name: [" ".join(written(user, i)) for i in range(user.messages)]
+            for name, user in zip(self.names, self.users[part], strict=True)
+        }
+
     def run(self, function: Any, shared: Any, tasks: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
         return (function(shared, *task) for task in tasks)
+
+
+def written(user: Encoded, message: int) -> list[str]:
+    """The words of a message; one that is not in the vocabulary is "zz"."""
+    targets = user.targets[user.offsets[message] : user.offsets[message + 1] - 1]
+    return [WORDS[t - FIRST_WORD] if t >= FIRST_WORD else "zz" for t in targets.tolist()]
+
+
+def typed(user: Encoded) -> list[str]:
+    return [word for i in range(user.messages) for word in written(user, i)]
 
 
 @pytest.fixture
@@ -71,7 +101,7 @@ def test_rows_are_one_a_user_in_their_order_and_as_by_definition(parts, slowly, 
     rows = read_counts(plan, answer(plan, EVALUATE, parts))
     assert len(rows) == 3
     for row, user in zip(rows, parts[part], strict=True):
-        assert_counts(row, slowly(WEIGHTS, MODEL, user))
+        assert_counts(row, slowly(WEIGHTS, MODEL, user, WORDS, typed(user)))
 
 
 def test_without_rows_only_the_sum_leaves_the_worker(parts, slowly):
@@ -79,9 +109,50 @@ def test_without_rows_only_the_sum_leaves_the_worker(parts, slowly):
     reply = answer(plan, EVALUATE, parts)
     assert reply.arrays["counts"].shape == (1, len(COLUMNS))
     assert dict(reply.fields) == {"users": 3}
-    slow = [slowly(WEIGHTS, MODEL, user) for user in parts["test"]]
+    slow = [slowly(WEIGHTS, MODEL, user, WORDS, typed(user)) for user in parts["test"]]
     (row,) = read_counts(plan, reply)
     assert_counts(row, {name: sum(s[name] for s in slow) for name in COLUMNS})
+
+
+def test_with_a_price_a_noisy_histogram_of_users_leaves_the_worker(parts, monkeypatch):
+    plan = EvaluatePlan(MODEL, WORDS, "test", epsilon=0.5)
+    asked = []
+
+    def noisy(counts: np.ndarray, epsilon: float) -> np.ndarray:
+        asked.append((counts.sum(), epsilon))
+        return counts - 1
+
+    monkeypatch.setattr("nwp.evaluation.noisy.noisy", noisy)
+    reply = answer(plan, EVALUATE, parts)
+    assert asked == [(3, 0.5)]
+    assert reply.arrays["counts"].shape == (1, len(COLUMNS))
+    assert reply.arrays["histogram"].sum() == 3 - BINS  # what left is what the noise made of it
+    told = read_histogram(plan, {"one": reply, "two": reply})
+    assert (told["noisy"], told["epsilon"]) == (True, 0.5)
+
+
+def test_without_a_price_no_histogram_leaves_the_worker(parts):
+    for rows in (True, False):
+        reply = answer(EvaluatePlan(MODEL, WORDS, "test", rows=rows), EVALUATE, parts)
+        assert set(reply.arrays) == {"counts", "slices", "bins"}
+    with pytest.raises(BadSettings, match="rows of all users"):
+        EvaluatePlan(MODEL, WORDS, rows=True, epsilon=1.0)
+
+
+def test_the_noise_is_drawn_anew_each_time(parts):
+    plan = EvaluatePlan(MODEL, WORDS, "test", epsilon=0.1)
+    one, two = (answer(plan, EVALUATE, parts).arrays["histogram"] for _ in range(2))
+    assert not np.array_equal(one, two)
+
+
+def test_slices_are_the_same_with_rows_and_without_and_add_up(parts):
+    sums, rows = (EvaluatePlan(MODEL, WORDS, rows=rows) for rows in (False, True))
+    one, two = (answer(plan, EVALUATE, parts) for plan in (sums, rows))
+    for name in ("slices", "bins"):
+        assert np.array_equal(one.arrays[name], two.arrays[name])
+    both = read_slices({"a": one, "b": two})
+    assert both.table == pytest.approx(2 * one.arrays["slices"])
+    assert both.bins[:, 0].sum() == 2 * sum(len(user.targets) for user in parts["test"])
 
 
 def test_validation_counts_the_valid_parts_and_gives_their_sum(parts):

@@ -11,9 +11,8 @@ import pytest
 
 from nwp.evaluation import scoring
 from nwp.evaluation.counts import COLUMNS, Counts, metrics
-from nwp.evaluation.scoring import count_users, in_groups, score
+from nwp.evaluation.scoring import LstmPredictor, count_users, in_groups, score
 from nwp.model.config import ModelConfig
-from nwp.model.lstm import NextWordModel
 from nwp.text.vocabulary import (
     END,
     FIRST_OUTPUT,
@@ -48,10 +47,8 @@ def biased(config: ModelConfig, bias: dict[int, float]) -> np.ndarray:
     return weights
 
 
-def model_of(config: ModelConfig, weights: np.ndarray) -> NextWordModel:
-    model = NextWordModel(config)
-    model.set_weights(weights)
-    return model
+def positions(user: Encoded) -> int:
+    return len(user.targets)
 
 
 def assert_same(found: Counts, expected: dict[str, float]) -> None:
@@ -85,7 +82,7 @@ def test_every_users_figures_are_those_of_the_definitions(drawn, slowly, config)
 
 def test_each_position_has_the_surprise_and_rank_of_the_definitions(drawn, softmaxes):
     user, weights = drawn(1, 30, SIZE), random_weights(CONFIG)
-    found = score(model_of(CONFIG, weights), user)
+    found = score(LstmPredictor(CONFIG, weights), user)
     assert found.nll.dtype == np.float64
     assert found.nll.shape == found.rank.shape == user.targets.shape
     for j, p in enumerate(softmaxes(weights, CONFIG, user)):
@@ -112,18 +109,18 @@ def test_a_message_of_thousands_of_words_is_read_whole(drawn, laid, slowly):
 
 def test_the_size_of_batches_changes_nothing(drawn, monkeypatch):
     user, weights = drawn(3, 40, SIZE), random_weights(CONFIG)
-    whole = score(model_of(CONFIG, weights), user)
+    whole = score(LstmPredictor(CONFIG, weights), user)
     for positions, scores in ((1, 1), (7, 100), (50, 1 << 19)):
         monkeypatch.setattr(scoring, "_POSITIONS", positions)
         monkeypatch.setattr(scoring, "_SCORES", scores)
-        parts = score(model_of(CONFIG, weights), user)
+        parts = score(LstmPredictor(CONFIG, weights), user)
         assert parts.nll == pytest.approx(whole.nll, abs=1e-5)
         assert np.array_equal(parts.rank, whole.rank)
 
 
 def test_the_company_of_other_messages_changes_nothing(drawn, laid):
     user, weights = drawn(5, 12, SIZE), random_weights(CONFIG)
-    model = model_of(CONFIG, weights)
+    model = LstmPredictor(CONFIG, weights)
     whole = score(model, user)
     for start, stop in zip(user.offsets[:-1], user.offsets[1:], strict=True):
         alone = Encoded(
@@ -173,7 +170,7 @@ def test_ends_have_their_own_column(laid):
 def test_of_equal_words_the_lower_id_comes_first(laid, slowly):
     words = list(range(FIRST_WORD, SIZE))
     user, weights = laid([[word] for word in words]), biased(CONFIG, {})
-    found = score(model_of(CONFIG, weights), user)
+    found = score(LstmPredictor(CONFIG, weights), user)
     ranks = [int(r) for r, t in zip(found.rank, user.targets, strict=True) if t != END]
     assert ranks == list(range(len(words)))
     (counts,) = count_users(weights, CONFIG, [user])
@@ -184,7 +181,7 @@ def test_of_equal_words_the_lower_id_comes_first(laid, slowly):
 def test_ties_below_a_better_word_are_counted_after_it(laid, slowly):
     weights = biased(CONFIG, {10: 3.0, 8: 1.0, 12: 1.0, 14: 1.0, UNKNOWN: 1.0, END: 3.0})
     user = laid([[10, 8, 12, 14, 6]])
-    found = score(model_of(CONFIG, weights), user)
+    found = score(LstmPredictor(CONFIG, weights), user)
     assert found.rank[:5].tolist() == [0, 1, 2, 3, 5]
     assert_same(count_users(weights, CONFIG, [user])[0], slowly(weights, CONFIG, user))
 
@@ -233,10 +230,10 @@ def test_figures_on_real_messages_are_those_of_the_definitions(real_corpora: Pat
 def test_groups_are_of_few_users_or_few_positions_in_order(drawn, laid, monkeypatch):
     monkeypatch.setattr(scoring, "_GROUPED", 10)
     users = [laid([[6] * n]) for n in (3, 3, 3, 30, 1, 1, 1, 1)] + [laid([])]  # and n ends
-    groups = list(in_groups(iter(users), 3))
+    groups = list(in_groups(iter(users), 3, positions))
     assert [user for group in groups for user in group] == users
     assert [len(group) for group in groups] == [2, 1, 1, 3, 2]
-    assert list(in_groups(iter([]), 3)) == []
+    assert list(in_groups(iter([]), 3, positions)) == []
 
 
 def test_groups_are_made_when_they_are_asked_for(laid):
@@ -247,6 +244,6 @@ def test_groups_are_made_when_they_are_asked_for(laid):
             read.append(at)
             yield laid([[6]])
 
-    groups = in_groups(users(), 5)
+    groups = in_groups(users(), 5, positions)
     next(groups)
     assert len(read) <= 6

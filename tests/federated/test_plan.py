@@ -204,6 +204,7 @@ OTHER: dict[str, list[Plan]] = {
                 "threads": 3,
             }.items()
         ),
+        dataclasses.replace(EVALUATE, rows=False, epsilon=0.5),
     ],
 }
 

@@ -126,6 +126,7 @@ def test_the_owners_policy_limits_surveys_and_evaluations(
     plans: dict[str, tuple[Plan, str]] = {
         "k": (SurveyPlan(k=2), "k = 2, the owner wants 3 or more"),
         "rows": (replace(evaluation, rows=True), "counts of each user are not given out"),
+        "noise": (replace(evaluation, epsilon=1.5), "epsilon = 1.5, the owner allows 1.0"),
     }
     for name, (plan, reason) in plans.items():
         job = simulation.submit(plan, name)

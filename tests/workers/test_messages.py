@@ -144,7 +144,9 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             patch.setattr(task, "Simulation", Recorded)
         train.train_bundle(corpus, out, options, command="nwp train village")
         for own in (True, False):
-            evaluate.evaluate_bundle(replace(corpus, own=own), out, workers=2, processes=1)
+            evaluate.evaluate_bundle(
+                replace(corpus, own=own), out, evaluate.EvaluateOptions(workers=2, processes=1)
+            )
     keep(inside(out))
     return Seen(corpus, deal(list(corpus.users), 2), messages, list(files.values()))
 

@@ -40,4 +40,6 @@ def make_engine(
         raise BadSettings("--engine here is one process", "Leave --processes out.")
     if name == "here" or (name == "auto" and count == 1):
         return InProcess(threads)
-    return Processes(count, threads)
+    engine = Processes(count, threads)
+    engine.warm_up()
+    return engine

@@ -37,6 +37,12 @@ class Processes:
         self._folder = TemporaryFolder()
         self._version = 0
 
+    def warm_up(self) -> None:
+        """Start the processes now, without waiting: they import for seconds what they need, and the
+        caller has other things to do before the first task."""
+        for _ in range(self.width):
+            self._submit((_nothing, "", ()))
+
     def run(
         self, function: Callable[..., Any], shared: FloatArray, tasks: Sequence[tuple[Any, ...]]
     ) -> Iterator[Any]:
@@ -105,9 +111,15 @@ class Processes:
 _cached: tuple[str, FloatArray] = ("", np.zeros(0, np.float32))
 
 
+def _nothing(shared: FloatArray) -> None:
+    """A task that has a process started."""
+
+
 def _call(function: Callable[..., Any], path: str, task: tuple[Any, ...]) -> Any:
     """In a worker process: run one task."""
     global _cached  # noqa: PLW0603 (one shared array a process, kept between its tasks)
+    if not path:
+        return function(_cached[1], *task)
     if _cached[0] != path:
         _cached = (path, np.fromfile(path, np.float32))
     return _written(function(_cached[1], *task), Path(path).parent)
