@@ -6,7 +6,6 @@
 `run` writes invented messages to a file that is deleted afterwards, trains on them through PySyft
 datasites (`nwp.tasks.train`) in a process of its own for each setting, and watches the memory of that
 process and of its worker processes from outside. One option may be a list; the rest stay as they are.
-`plot` needs matplotlib (`pip install 'nwp[bench]'`).
 """
 
 from __future__ import annotations

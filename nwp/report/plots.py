@@ -1,0 +1,384 @@
+"""Plots of an evaluation: matplotlib figures, drawn without a screen and the same to the byte.
+
+Sizes are in pixels of CSS: one is one point of matplotlib at 72 dots an inch. Each plot can be drawn
+for a phone too (`narrow`), because text of a drawing that is only made smaller can't be read.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nwp.report.colors import LIGHT
+from nwp.report.data import FEW, Payload, baselines, counted, over_users, part, rows
+from nwp.report.drawing import (
+    FORMATS,
+    HALF,
+    PHONE,
+    THIRD,
+    TITLES,
+    WIDE,
+    empty,
+    log_axis,
+    save,
+    stacked,
+    style,
+    svg,
+    whole_ticks,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["FORMATS", "TITLES", "figures", "save", "svg"]
+
+_MANY = 1500  # dots that still can be told apart, and that a page still carries easily
+_HEAD: dict[str, Any] = {"fontsize": 12, "color": LIGHT["muted"], "loc": "left", "pad": 8}
+_FIFTHS = [0, 0.2, 0.4, 0.6, 0.8, 1]
+_PERCENT = [f"{100 * share:.0f}%" for share in _FIFTHS]
+
+
+def figures(payload: Payload, *, narrow: bool = False) -> dict[str, Figure]:
+    """All plots that there is something to draw for, by name (the keys of `TITLES`), in that order."""
+    draw: dict[str, Callable[[Payload, int], Figure | None]] = {
+        "distribution": distribution,
+        "scatter": scatter,
+        "position": position,
+        "frequency": frequency,
+        "length": length,
+        "baselines": compared,
+        "calibration": calibration,
+        "learning": learning,
+    }
+    widths = {"distribution": WIDE, "baselines": WIDE, "learning": WIDE}
+    widths |= dict.fromkeys(("position", "frequency", "length"), THIRD)
+    found = {
+        name: draw[name](payload, PHONE if narrow else widths.get(name, HALF)) for name in TITLES
+    }
+    return {name: figure for name, figure in found.items() if figure is not None}
+
+
+# ------------------------------------------------------------------------------------------- plots
+
+
+def distribution(payload: Payload, width: int = WIDE) -> Figure | None:
+    """How many users the model serves how well: a histogram on a logarithmic axis.
+
+    Pooled figure, median and baselines are marked above it. Where users' rows are withheld, the
+    density between deciles takes its place: a tenth of users in each bar.
+    """
+    known = np.array([row[0] for row in counted(payload, "perplexity")])
+    deciles = [over_users(payload, "perplexity").get(f"p{q}") for q in range(10, 100, 10)]
+    told = np.array([d for d in deciles if d is not None])
+    if len(known) < 2 and len(told) < 9:
+        return None
+    if len(known) >= 2:
+        edges = _log_edges(known, int(np.clip(2 * math.sqrt(len(known)), 8, 36)))
+        heights = np.histogram(known, edges)[0].astype(np.float64)
+        median, worst = np.quantile(known, [0.5, 0.9])
+    else:
+        edges = np.maximum.accumulate(told)
+        heights = 10 / np.maximum(np.diff(np.log10(edges)), 1e-3)
+        median, worst = told[4], told[8]
+    marks = [("Median user", float(median), "ink")]
+    if (pooled := part(payload, "summary").get("perplexity")) is not None:
+        marks.append(("All words pooled", pooled, "accent"))
+    marks += [(name, found["perplexity"], "warm") for name, found in baselines(payload)]
+    with style():
+        strip = 21 * len(marks)
+        figure, (above, axes) = stacked("distribution", width, 235 + strip, (strip, 235))
+        axes.stairs(heights, edges, fill=True, color=LIGHT["accent-mid"])
+        for edge, height in zip(edges[1:-1], np.minimum(heights[1:], heights[:-1]), strict=True):
+            axes.plot([edge, edge], [0, height], color=LIGHT["card"], linewidth=1)
+        every = [*edges.tolist(), *(value for _, value, _ in marks)]
+        log_axis(axes, "x", min(every), max(every), 4 if width < HALF else 9)
+        axes.set_xlabel("perplexity (lower is better)")
+        axes.set_ylabel("users" if len(known) >= 2 else "users (density)")
+        if len(known) < 2:
+            axes.set_yticks([])
+        else:
+            whole_ticks(axes)
+        axes.axvspan(worst, edges[-1], color=LIGHT["warm-soft"], zorder=0, linewidth=0)
+        if len(known) >= 2:
+            axes.annotate(
+                "worst tenth",
+                (math.sqrt(worst * edges[-1]), 1),
+                xytext=(0, -5),
+                xycoords=axes.get_xaxis_transform(),
+                textcoords="offset points",
+                ha="center",
+                va="top",
+                color=LIGHT["warm"],
+            )
+        _mark(above, axes, marks)
+        return figure
+
+
+def scatter(payload: Payload, width: int = HALF) -> Figure | None:
+    """Words against perplexity, a dot a user; for very many users cells that say how many there are."""
+    found = [row for row in counted(payload, "tokens", "perplexity") if row[0] > 0]
+    if len(found) < 2:
+        return None
+    words, perplexity = np.array(found).T
+    few = words < FEW
+    with style():
+        figure, (axes,) = stacked("scatter", width, 320)
+        most = 4 if width < HALF else 6
+        log_axis(axes, "x", words.min(), words.max(), most)
+        log_axis(axes, "y", perplexity.min(), perplexity.max(), 6)
+        axes.grid(True)
+        if len(found) > _MANY:
+            cells = axes.hexbin(
+                words, perplexity, gridsize=28 if width < HALF else 40, xscale="log", yscale="log",
+                mincnt=1, linewidths=0,
+            )  # fmt: skip
+            each = np.sqrt(np.asarray(cells.get_array(), np.float64))
+            cells.set_array(None)
+            rgb = [int(LIGHT["accent"][i : i + 2], 16) / 255 for i in (1, 3, 5)]
+            cells.set_facecolor([(*rgb, 0.15 + 0.85 * s) for s in (each / each.max()).tolist()])
+            cells.set_edgecolor("none")
+            log_axis(axes, "x", words.min(), words.max(), most)
+            log_axis(axes, "y", perplexity.min(), perplexity.max(), 6)
+        else:
+            dot = {"s": 30 if len(found) < 300 else 12, "linewidths": 1.2}
+            axes.scatter(
+                words[~few], perplexity[~few], color=LIGHT["accent"], alpha=0.65, zorder=3, **dot
+            )
+            axes.scatter(
+                words[few], perplexity[few], facecolors=LIGHT["card"], edgecolors=LIGHT["accent-mid"],
+                zorder=2, **dot,
+            )  # fmt: skip
+        if few.any():
+            left = axes.get_xlim()[0]
+            axes.axvspan(left, FEW, color=LIGHT["grid"], zorder=0, linewidth=0, alpha=0.6)
+            axes.set_xlim(left)
+            _note(axes, (left, 1), f"under {FEW} words", (6, -5), "top", axes.get_xaxis_transform())
+        if (pooled := part(payload, "summary").get("perplexity")) is not None:
+            axes.axhline(pooled, color=LIGHT["ink"], linewidth=1, linestyle=(0, (4, 3)), zorder=4)
+            _note(axes, (1, pooled), "pooled", (0, 4), "bottom", axes.get_yaxis_transform(), "right")
+        axes.set_xlabel("words counted")
+        axes.set_ylabel("perplexity")
+        return figure
+
+
+def position(payload: Payload, width: int = THIRD) -> Figure | None:
+    """Share of words guessed, by their place in the message."""
+    return _sliced(payload, "position", width)
+
+
+def frequency(payload: Payload, width: int = THIRD) -> Figure | None:
+    """Share of words guessed, by how frequent the word is."""
+    return _sliced(payload, "frequency", width)
+
+
+def length(payload: Payload, width: int = THIRD) -> Figure | None:
+    """Share of words guessed, by how many letters the word has."""
+    return _sliced(payload, "length", width)
+
+
+def compared(payload: Payload, width: int = WIDE) -> Figure | None:
+    """Perplexity and hits of the model and of baselines as bars.
+
+    A perplexity that would leave the other bars no room is cut off, and says so.
+    """
+    model = part(payload, "summary")
+    if not (others := list(baselines(payload))) or model.get("perplexity") is None:
+        return None
+    bars = [("This model", model), *others]
+    bars.sort(key=lambda bar: float(bar[1]["perplexity"]), reverse=True)
+    colors = [LIGHT["accent" if name == "This model" else "idle"] for name, _ in bars]
+    narrow = width < HALF
+    size = 26 * len(bars) + 42
+    with style():
+        figure = empty("baselines", width, size * (2 if narrow else 1))
+        left, right = figure.subplots(
+            *((2, 1) if narrow else (1, 2)), sharey=not narrow, squeeze=True
+        )
+        perplexity = [float(found["perplexity"]) for _, found in bars]
+        limit = 4 * sorted(perplexity)[len(perplexity) // 2]
+        labels = [f"{p:,.1f}" + (" (bar cut off)" if p > limit else "") for p in perplexity]
+        _bars(left, bars, [min(p, limit) for p in perplexity], labels, colors)
+        left.set_title("perplexity (lower is better)", **_HEAD)
+        top3 = [found.get("top3") or 0.0 for _, found in bars]
+        labels = ["" if found.get("top3") is None else f"{found['top3']:.1%}" for _, found in bars]
+        _bars(right, bars, top3, labels, colors)
+        right.set_title("among three guesses (higher is better)", **_HEAD)
+        return figure
+
+
+def calibration(payload: Payload, width: int = HALF) -> Figure | None:
+    """Reliability diagram: of guesses that are so sure, how many were right; and how many there were."""
+    bins = [
+        b for b in rows(payload, "calibration", "bins")
+        if b.get("count") and b.get("confidence") is not None and b.get("accuracy") is not None
+    ]  # fmt: skip
+    if not bins:
+        return None
+    sure = [float(b["confidence"]) for b in bins]
+    right = [float(b["accuracy"]) for b in bins]
+    with style():
+        figure, (axes, below) = stacked("calibration", width, 340, (250, 60))
+        axes.plot([0, 1], [0, 1], color=LIGHT["muted"], linewidth=1, linestyle=(0, (4, 3)))
+        axes.vlines(sure, sure, right, color=LIGHT["warm"], linewidth=2, alpha=0.55)
+        axes.plot(sure, right, color=LIGHT["accent"], linewidth=2, marker="o", markersize=5)
+        axes.set(xlim=(0, 1), ylim=(0, 1), ylabel="were right")
+        axes.set_yticks(_FIFTHS, _PERCENT)
+        axes.grid(True)
+        axes.tick_params(labelbottom=False)
+        _note(axes, (0.97, 0.9), "too modest", (-30, 0), "bottom", axes.transData, "right")
+        _note(axes, (0.97, 0.06), "too sure", (0, 0), "bottom", axes.transData, "right")
+        widths = [float(b["to"]) - float(b["from"]) for b in bins]
+        below.bar(
+            [float(b["from"]) for b in bins], [float(b["count"]) for b in bins], widths,
+            align="edge", color=LIGHT["accent-mid"], edgecolor=LIGHT["card"], linewidth=1,
+        )  # fmt: skip
+        below.set(xlabel="confidence of the first guess", ylabel="words", yticks=[])
+        below.set_xticks(_FIFTHS, _PERCENT)
+        return figure
+
+
+def learning(payload: Payload, width: int = WIDE) -> Figure | None:
+    """Valid perplexity, and mean loss of training, by round."""
+    curve = [row for row in rows(payload, "curve") if row.get("round") is not None]
+    valid = [
+        (row["round"], row["valid"]["perplexity"])
+        for row in curve
+        if row.get("valid") and row["valid"].get("perplexity") is not None
+    ]
+    loss = [(row["round"], row["loss"]) for row in curve if row.get("loss") is not None]
+    lines = [
+        line
+        for line in (
+            ("valid perplexity", valid, "accent", ",.1f"),
+            ("training loss, nats a word", loss, "warm", ".3f"),
+        )
+        if len(line[1]) >= 2
+    ]
+    if not lines:
+        return None
+    narrow = width < HALF
+    with style():
+        figure = empty("learning", width, 230 * (len(lines) if narrow else 1))
+        shape = (len(lines), 1) if narrow else (1, len(lines))
+        every = figure.subplots(*shape, squeeze=False).ravel().tolist()
+        for axes, (title, points, color, form) in zip(every, lines, strict=True):
+            x, y = zip(*points, strict=True)
+            axes.plot(x, y, color=LIGHT[color], linewidth=2)
+            best = int(np.argmin(y))
+            axes.plot(x[best], y[best], "o", color=LIGHT[color], markersize=6)
+            late = x[best] > (x[0] + x[-1]) / 2
+            _note(
+                axes, (x[best], y[best]), f"{y[best]:{form}} in round {x[best]:,}",
+                (2 if late else -2, 9), "bottom", axes.transData, "right" if late else "left", color,
+            )  # fmt: skip
+            axes.set_title(title, **_HEAD)
+            axes.set_xlabel("round")
+            axes.grid(True)
+            axes.margins(x=0.02, y=0.12)
+            whole_ticks(axes, "x")
+        return figure
+
+
+# ------------------------------------------------------------------------------------------- parts
+
+
+def _sliced(payload: Payload, by: str, width: int) -> Figure | None:
+    """Horizontal bars: hits among three guesses, and of them those of the first guess."""
+    found = [row for row in rows(payload, "slices", by) if row.get("top3") is not None]
+    if not found:
+        return None
+    names = [str(row.get("slice", "")) for row in found]
+    at = np.arange(len(found))[::-1]
+    top3 = np.array([float(row["top3"]) for row in found])
+    top1 = np.array([float(row.get("top1") or 0) for row in found])
+    with style():
+        figure, (axes,) = stacked(by, width, 40 + 25 * len(found))
+        axes.barh(at, top3, height=0.66, color=LIGHT["accent-soft"])
+        axes.barh(at, top1, height=0.66, color=LIGHT["accent-mid"])
+        for y, share in zip(at, top3, strict=True):
+            _note(axes, (share, y), f"{share:.0%}", (5, 0), "center", axes.transData, color="ink")
+        axes.set_yticks(at, [name if len(name) < 24 else f"{name[:22]}…" for name in names])
+        axes.set_xlim(0, max(float(top3.max()) * 1.22, 0.02))
+        axes.set_xticks([])
+        axes.tick_params(axis="y", colors=LIGHT["ink"])
+        for side in ("bottom", "left"):
+            axes.spines[side].set_visible(False)
+        return figure
+
+
+def _bars(
+    axes: Axes,
+    bars: Sequence[tuple[str, Mapping[str, Any]]],
+    lengths: Sequence[float],
+    labels: Sequence[str],
+    colors: Sequence[str],
+) -> None:
+    """Horizontal bars with their values; those that pool everybody's text are hatched."""
+    at = list(range(len(bars)))
+    drawn = axes.barh(at, lengths, height=0.68, color=colors)
+    for patch, (_, found) in zip(drawn.patches, bars, strict=True):
+        if found.get("central"):
+            patch.set(hatch="////", edgecolor=LIGHT["card"], linewidth=0)
+    for y, (end, label, (name, _)) in enumerate(zip(lengths, labels, bars, strict=True)):
+        own = name == "This model"
+        _note(
+            axes, (end, y), label, (6, 0), "center", axes.transData,
+            color="accent" if own else "ink", weight="bold" if own else "normal",
+        )  # fmt: skip
+    axes.set_yticks(at, [name for name, _ in bars])
+    axes.tick_params(axis="y", colors=LIGHT["ink"])
+    axes.set_xticks([])
+    axes.set_xlim(0, max(*lengths, 1e-9) * 1.35)
+    for side in ("bottom", "left"):
+        axes.spines[side].set_visible(False)
+
+
+def _mark(above: Axes, axes: Axes, marks: Sequence[tuple[str, float, str]]) -> None:
+    """A row for each mark above a histogram, with a dot where it lies and its name beside it."""
+    low, high = (math.log(limit) for limit in axes.get_xlim())
+    above.set_xscale("log")
+    above.set_xlim(axes.get_xlim())
+    above.set_ylim(-0.5, len(marks) - 0.5)
+    above.set_axis_off()
+    for row, (name, value, color) in enumerate(reversed(marks)):
+        right = (math.log(value) - low) / (high - low) > 0.5
+        above.plot([value, value], [-0.5, row], color=LIGHT[color], linewidth=1, alpha=0.55)
+        above.plot(value, row, "o", color=LIGHT[color], markersize=6)
+        _note(
+            above, (value, row), f"{name} {value:,.1f}", (-9 if right else 9, 0), "center",
+            above.transData, "right" if right else "left", color,
+        )  # fmt: skip
+        axes.axvline(value, color=LIGHT[color], linewidth=1, alpha=0.55)
+
+
+def _note(
+    axes: Axes,
+    at: tuple[float, float],
+    text: str,
+    offset: tuple[float, float],
+    vertical: str,
+    coordinates: Any,
+    horizontal: str = "left",
+    color: str = "muted",
+    weight: str = "normal",
+) -> None:
+    """Text beside a point."""
+    axes.annotate(
+        text, at, xytext=offset, xycoords=coordinates, textcoords="offset points",
+        ha=horizontal, va=vertical, color=LIGHT[color], fontweight=weight, annotation_clip=False,
+    )  # fmt: skip
+
+
+def _log_edges(values: npt.NDArray[np.float64], bins: int) -> npt.NDArray[np.float64]:
+    """Borders of bins of one width on a logarithmic axis, around all values."""
+    low, high = float(values.min()), float(values.max())
+    if high / low < 1.05:
+        low, high = low / 1.05, high * 1.05
+    edges = np.geomspace(low, high, bins + 1)
+    edges[0], edges[-1] = low, high
+    return edges
