@@ -54,12 +54,14 @@ class Tuning:
     """How models are trained beside the federated one: `passes` over the messages at each of `rates`.
 
     The best of all rates and passes, and of the start weights, is the one with the least loss on valid
-    messages (without any, the start weights stay).
+    messages (without any, the start weights stay). A rate is given up after `patience` passes in which
+    it found nothing better.
     """
 
     work: LocalWork
     passes: int
     rates: tuple[float, ...] = RATES
+    patience: int = 4
 
     def gentle(self) -> Tuning:
         """For weights that are good already."""
@@ -124,12 +126,16 @@ def tune(
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     kernel = Kernel(config)
     kernel.load(torch.from_numpy(start))
+    waited = 0
     for _ in range(tuning.passes):
         for _ in take_steps(kernel, train, work, rng, generator):
             pass
         reached = _loss(kernel.flat, config, every)
+        waited += 1
         if reached < loss:
-            loss, best = reached, kernel.flat.numpy().copy()
+            loss, best, waited = reached, kernel.flat.numpy().copy(), 0
+        elif waited == tuning.patience:
+            break
     return loss, best
 
 

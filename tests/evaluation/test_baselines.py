@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from nwp.evaluation.baselines import RATES, Parts, Tuning, count_ngrams, own_models, seeds
+from nwp.evaluation.baselines import RATES, Parts, Tuning, count_ngrams, own_models, seeds, tune
 from nwp.evaluation.counts import COLUMNS, Counts, count
 from nwp.evaluation.ngrams import KneserNey, Unigram
 from nwp.evaluation.scoring import count_users, join, score
@@ -39,7 +39,7 @@ def with_test(parts: Parts, test: Encoded) -> Parts:
 
 
 def local_only(start, config, work, passes, pairs) -> list[Counts]:
-    return plainly(own_models(start, config, Tuning(work, passes), WORDS, pairs))
+    return plainly(own_models(start, config, Tuning(work, passes, patience=passes), WORDS, pairs))
 
 
 def ngram_counts(users: list[Parts], size: int) -> dict[str, list[Counts]]:
@@ -109,6 +109,25 @@ def test_a_users_own_model_is_the_best_of_all_rates_and_passes_by_the_valid_part
         chosen.append(best)
     assert len(set(chosen)) > 1
     assert any(k % passes for k in chosen)  # not only after the last pass
+
+
+def test_a_rate_that_finds_nothing_better_is_given_up_and_the_best_is_kept(laid):
+    parts = parts_of(laid([ONE] * 8), laid([ONE]), laid([ONE]))
+    steps: list[float] = []
+
+    class Counted(Kernel):
+        def step(self, *given, **named):
+            steps.append(1.0)
+            return super().step(*given, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nwp.evaluation.baselines.Kernel", Counted)
+        hopeless = Tuning(dataclasses.replace(WORK, learning_rate=1e4), 50, (1.0,), patience=3)
+        loss, best = tune(START, CONFIG, hopeless, 1.0, parts.train, [parts.valid], 1)
+    assert len(steps) == 3 * 2  # two batches a pass
+    assert np.array_equal(best, START)
+    (start,) = count_users(START, CONFIG, [parts.valid])
+    assert loss == pytest.approx(start.nll / start.known)
 
 
 def test_more_passes_are_never_worse_on_the_valid_part(speakers):
