@@ -152,7 +152,7 @@ def render(payload: Payload) -> str:
         conventions=_conventions(found),
         settings=_settings(found),
         command=part(found, "about").get("command"),
-    )  # fmt: skip
+    ).lstrip()  # fmt: skip
 
 
 # ------------------------------------------------------------------------------------------- parts
@@ -266,9 +266,7 @@ def _examples(payload: Payload) -> list[dict[str, Any]]:
         context = example.get("context")
         if isinstance(context, list):
             context = " ".join(map(str, context))
-        found.append(
-            Open({**example, "context": context, "guesses": rows(example, "guesses")})
-        )
+        found.append(Open({**example, "context": context, "guesses": rows(example, "guesses")}))
     return found
 
 
@@ -278,7 +276,9 @@ def _baselines(payload: Payload) -> list[tuple[str, Mapping[str, Any], bool]]:
     found = [(name, figure, False) for name, figure in baselines(payload)]
     if not found or summary.get("perplexity") is None:
         return []
-    return sorted([("This model", summary, True), *found], key=lambda row: float(row[1]["perplexity"]))
+    return sorted(
+        [("This model", summary, True), *found], key=lambda row: float(row[1]["perplexity"])
+    )
 
 
 def _privacy(payload: Payload) -> dict[str, Any] | None:

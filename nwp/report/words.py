@@ -58,7 +58,9 @@ def headline(payload: Payload) -> str:
     summary, users = part(payload, "summary"), number_of_users(payload)
     if not summary.get("tokens") or summary.get("top3") is None:
         return "There were no words to count."
-    found = f"The model found {_of_hundred(summary['top3'])} of every 100 words within three guesses"
+    found = (
+        f"The model found {_of_hundred(summary['top3'])} of every 100 words within three guesses"
+    )
     whom = f" for {plural(users, 'user')}" if users else ""
     if (worst := over_users(payload, "top3").get("worst_tenth")) is not None and users > 1:
         return f"{found}{whom}, and {_of_hundred(worst)} for the tenth it serves worst."
@@ -99,7 +101,7 @@ def of_hundred(payload: Payload) -> list[tuple[str, str, int]]:
     order = sorted(range(4), key=lambda i: whole[i] - 100 * shares[i])
     for i in order[: 100 - sum(whole)]:
         whole[i] += 1
-    names = ("first guess", "second or third", "guessed later", "not in the vocabulary")
+    names = ("first guess", "second or third", "further down", "not in the vocabulary")
     kinds = ("first", "third", "later", "unknown")
     return list(zip(kinds, names, whole, strict=True))
 
