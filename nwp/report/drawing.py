@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -111,7 +111,7 @@ def svg(figure: Figure, description: str = "") -> str:
     with style():
         _settle(figure)
         root = ET.fromstring(_bytes(figure, "svg", "none"))
-    name = figure.get_label()
+    name = str(figure.get_label())
     size = [float(part) for part in root.attrib["viewBox"].split()[2:]]
     prefix = f"{name}-{size[0]:.0f}-"
     used = set(re.findall(r"#(\w+)", " ".join(v for e in root.iter() for v in e.attrib.values())))
@@ -133,6 +133,7 @@ def svg(figure: Figure, description: str = "") -> str:
 
 
 def empty(name: str, width: int, height: int) -> Figure:
+    """A figure without axes."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width / _PER_INCH, height / _PER_INCH), layout="constrained")
@@ -171,6 +172,7 @@ def log_axis(axes: Axes, which: str, low: float, high: float, most: int) -> None
 
 
 def whole_ticks(axes: Axes, which: str = "y") -> None:
+    """Five round whole numbers or fewer on an axis."""
     from matplotlib.ticker import MaxNLocator
 
     axis = axes.yaxis if which == "y" else axes.xaxis
@@ -179,26 +181,27 @@ def whole_ticks(axes: Axes, which: str = "y") -> None:
 
 
 def _settle(figure: Figure) -> None:
-    """Lay out once and for all: each layout starts from the last, and moves things a little again."""
+    """Lay out once and for all: each layout begins with the last, and moves things a little again."""
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     if isinstance(engine := figure.get_layout_engine(), ConstrainedLayoutEngine):
-        for _ in range(3):
-            engine.execute(figure)
+        engine.execute(figure)
         figure.set_layout_engine("none")
 
 
 @contextlib.contextmanager
 def _titled(figure: Figure, text: str) -> Iterator[None]:
     """A strip more at the top, with a title in it; in the page, a heading stands there instead."""
+    from matplotlib.transforms import Bbox
+
     _settle(figure)
     width, height = figure.get_size_inches()
     taller = height + _STRIP / _PER_INCH
-    places = [(axes, axes.get_position()) for axes in figure.axes]
+    places = [(axes, axes.get_position(original=True).frozen()) for axes in figure.axes]
 
     def scale(by: float) -> None:
         for axes, box in places:
-            axes.set_position((box.x0, box.y0 * by, box.width, box.height * by))
+            axes.set_position(Bbox([[box.x0, box.y0 * by], [box.x1, box.y1 * by]]))
 
     figure.set_size_inches(width, taller)
     scale(height / taller)

@@ -22,9 +22,9 @@ from nwp.report import words
 from nwp.report.colors import DARK, LIGHT, variables
 from nwp.report.data import (
     FEW,
+    Open,
     Payload,
     baselines,
-    Open,
     clean,
     counted,
     noise,
@@ -260,7 +260,7 @@ def _groups(payload: Payload) -> list[tuple[str, list[Mapping[str, Any]]]]:
     return [(_BY.get(by, f"By {by}"), groups) for by, groups in found.items()]
 
 
-def _examples(payload: Payload) -> list[dict[str, Any]]:
+def _examples(payload: Payload) -> list[Open]:
     found = []
     for example in rows(payload, "examples"):
         context = example.get("context")

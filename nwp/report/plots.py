@@ -109,7 +109,7 @@ def distribution(payload: Payload, width: int = WIDE) -> Figure | None:
         if len(known) >= 2:
             axes.annotate(
                 "worst tenth",
-                (math.sqrt(worst * edges[-1]), 1),
+                (math.sqrt(worst) * math.sqrt(edges[-1]), 1),
                 xytext=(0, -5),
                 xycoords=axes.get_xaxis_transform(),
                 textcoords="offset points",
@@ -147,7 +147,7 @@ def scatter(payload: Payload, width: int = HALF) -> Figure | None:
             log_axis(axes, "x", words.min(), words.max(), most)
             log_axis(axes, "y", perplexity.min(), perplexity.max(), 6)
         else:
-            dot = {"s": 30 if len(found) < 300 else 12, "linewidths": 1.2}
+            dot: dict[str, Any] = {"s": 30 if len(found) < 300 else 12, "linewidths": 1.2}
             axes.scatter(
                 words[~few], perplexity[~few], color=LIGHT["accent"], alpha=0.65, zorder=3, **dot
             )
@@ -356,16 +356,23 @@ def _mark(above: Axes, axes: Axes, marks: Sequence[tuple[str, float, str]]) -> N
     low, high = (math.log(limit) for limit in axes.get_xlim())
     above.set_ylim(-0.5, len(marks) - 0.5)
     above.set_axis_off()
-    for row, (long, value, color) in enumerate(reversed(marks)):
-        name = _short(long)
-        right = (math.log(value) - low) / (high - low) > 0.5
+    middle = (low + high) / 2
+
+    # From the bottom: no line crosses the name of another mark, as far as that can be had.
+    def order(mark: tuple[str, float, str]) -> tuple[int, float]:
+        at = math.log(mark[1])
+        return (2, 0.0) if at > high else (0, at) if at > middle else (1, -at)
+
+    for row, (long, value, color) in enumerate(sorted(marks, key=order)):
+        name, right = _short(long), math.log(value) > middle
         side = "right" if right else "left"
         text, offset = f"{name} {value:,.1f}", (-9 if right else 9, 0)
         if math.log(value) > high:  # off the axis: named at its end
             end = axes.get_xlim()[1]
             _note(above, (end, row), f"{text} →", (0, 0), "center", above.transData, side, color)
             continue
-        above.plot([value, value], [-0.5, row], color=LIGHT[color], linewidth=1, alpha=0.55)
+        stem = above.plot([value, value], [-0.9, row], color=LIGHT[color], linewidth=1, alpha=0.55)
+        stem[0].set_clip_on(False)
         above.plot(value, row, "o", color=LIGHT[color], markersize=6)
         _note(above, (value, row), text, offset, "center", above.transData, side, color)
         axes.axvline(value, color=LIGHT[color], linewidth=1, alpha=0.55)

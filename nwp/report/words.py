@@ -173,7 +173,8 @@ def _beaten(payload: Payload) -> str:
         "Each user’s own model": "each user’s own model",
         "Untrained model": "the untrained model",
     }
-    better, worse = [], []
+    better: list[str] = []
+    worse: list[str] = []
     for name, found in baselines(payload):
         (better if model < found["perplexity"] else worse).append(named.get(name, name))
     told = [f"better than {_listed(better)}"] if better else []

@@ -10,6 +10,10 @@ import numpy as np
 import pytest
 
 Payload = dict[str, Any]
+_NAMES = [
+    *("anna", "brendan", "coralie", "dmitri", "elif", "femi", "gus", "hana", "ines", "jo", "kofi"),
+    *("lena", "marisol", "noor", "oskar", "piet", "quentin", "rosalind", "sol", "tom"),
+]
 _KINDS = {
     "position": [
         "1st word",
@@ -70,8 +74,7 @@ def make_payload(users: int = 60, seed: int = 1) -> Payload:
         f"{first}{'' if i < 20 else i}"
         for i, first in enumerate(
             np.resize(
-                "anna brendan coralie dmitri elif femi gus hana ines jo kofi lena marisol noor oskar "
-                "piet quentin rosalind sol tom".split(),
+                _NAMES,
                 users,
             ).tolist()
         )
