@@ -309,13 +309,13 @@ def _by_rule(rule: Mapping[str, Any]) -> str:
 
 def _settings(payload: Payload) -> list[tuple[str, str]]:
     about = part(payload, "about")
+    training = part(about, "training")
     own = [
         (_words(name), words.duration(value) if name == "seconds" else words.setting(value))
         for name, value in about.items()
-        if name not in {"command", "training"} and value is not None
+        if name not in {"command", "training"} and value not in (None, training.get(name))
     ]
-    training = [(_words(name), words.setting(v)) for name, v in part(about, "training").items()]
-    return own + training
+    return own + [(_words(name), words.setting(value)) for name, value in training.items()]
 
 
 def _words(name: str) -> str:

@@ -30,6 +30,7 @@ from nwp.report.drawing import (
     svg,
     whole_ticks,
 )
+from nwp.report.words import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -205,18 +206,18 @@ def compared(payload: Payload, width: int = WIDE) -> Figure | None:
         )
         perplexity = [float(found["perplexity"]) for _, found in bars]
         limit = 1.25 * max(p for p in perplexity if p <= 3 * float(model["perplexity"]))
-        labels = [f"{p:,.1f}" + (" (bar cut off)" if p > limit else "") for p in perplexity]
+        labels = [number(p, 1) + (" (bar cut off)" if p > limit else "") for p in perplexity]
         _bars(left, bars, [min(p, limit) for p in perplexity], labels, colors)
         for y, value in enumerate(perplexity):
             if value > limit:
                 for x in (0.9, 0.92):
                     axis = ([x * limit, (x + 0.02) * limit], [y - 0.42, y + 0.42])
                     left.plot(*axis, color=LIGHT["card"], linewidth=2)
-        left.set_title("perplexity (lower is better)", **_HEAD)
+        left.set_title("perplexity" + " (lower is better)" * (not narrow), **_HEAD)
         top3 = [found.get("top3") or 0.0 for _, found in bars]
         labels = ["" if found.get("top3") is None else f"{found['top3']:.1%}" for _, found in bars]
         _bars(right, bars, top3, labels, colors)
-        right.set_title("among three guesses (higher is better)", **_HEAD)
+        right.set_title("among three" + " guesses (higher is better)" * (not narrow), **_HEAD)
         return figure
 
 
@@ -342,7 +343,9 @@ def _bars(
     axes.set_yticks(at, [_short(name) for name, _ in bars])
     axes.tick_params(axis="y", colors=LIGHT["ink"])
     axes.set_xticks([])
-    axes.set_xlim(0, max(*lengths, 1e-9) * 1.35)
+    axes.set_xlim(
+        0, max(*lengths, 1e-9) * (1.35 if all(len(text) < 9 for text in labels) else 1.75)
+    )
     for side in ("bottom", "left"):
         axes.spines[side].set_visible(False)
 
@@ -366,7 +369,7 @@ def _mark(above: Axes, axes: Axes, marks: Sequence[tuple[str, float, str]]) -> N
     for row, (long, value, color) in enumerate(sorted(marks, key=order)):
         name, right = _short(long), math.log(value) > middle
         side = "right" if right else "left"
-        text, offset = f"{name} {value:,.1f}", (-9 if right else 9, 0)
+        text, offset = f"{name} {number(value, 1)}", (-9 if right else 9, 0)
         if math.log(value) > high:  # off the axis: named at its end
             end = axes.get_xlim()[1]
             _note(above, (end, row), f"{text} →", (0, 0), "center", above.transData, side, color)

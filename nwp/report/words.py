@@ -17,6 +17,8 @@ from nwp.report.data import (
     rows,
 )
 
+_LARGE = 1e12
+
 
 def percent(share: float | None, digits: int = 1) -> str:
     """A rate for people."""
@@ -24,8 +26,10 @@ def percent(share: float | None, digits: int = 1) -> str:
 
 
 def number(value: float | None, digits: int = 0) -> str:
-    """A number for people."""
-    return "–" if value is None else f"{value:,.{digits}f}"
+    """A number for people; one that nobody could read, in powers of ten."""
+    if value is None:
+        return "–"
+    return f"{value:,.{digits}f}" if abs(value) < _LARGE else f"{value:.1e}"
 
 
 def size(count: float | None) -> str:

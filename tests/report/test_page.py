@@ -279,9 +279,10 @@ def test_hostile_text_is_text(payload: Payload, quick: None) -> None:
 
 
 def test_hostile_text_in_plots_is_text(payload: Payload) -> None:
-    for text, row in zip(HOSTILE * 2, sum(payload["slices"].values(), []), strict=False):
+    slices = [row for rows in payload["slices"].values() for row in rows]
+    for text, row in zip(HOSTILE * 2, slices, strict=False):
         row["slice"] = text
-    payload["baselines"] |= {text: payload["baselines"]["unigram"] for text in HOSTILE[:5]}
+    payload["baselines"] |= dict.fromkeys(HOSTILE[:5], payload["baselines"]["unigram"])
     page = Page(render(payload))
     assert not page.wrong
     assert [t for t, _ in page.elements if t == "script"] == ["script"] * 3
@@ -371,6 +372,14 @@ def test_withheld_rows_are_told_instead_of_a_table(payload: Payload) -> None:
     assert "plot-distribution" in html
     assert "plot-scatter" not in html
     assert "for 60 users" in page.inside["h1"][0]
+
+
+def test_a_setting_is_told_once(payload: Payload) -> None:
+    payload["about"]["training"]["rounds"] = payload["about"]["rounds"]
+    html = render(payload)
+    assert html.count("<dt>rounds</dt>") == 1
+    payload["about"]["training"]["rounds"] = 7
+    assert render(payload).count("<dt>rounds</dt>") == 2
 
 
 def test_a_budget_is_told_with_all_that_is_known_of_it(payload: Payload) -> None:
