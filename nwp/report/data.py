@@ -63,7 +63,7 @@ def rows(payload: Payload, *names: str) -> list[Mapping[str, Any]]:
 def counted(payload: Payload, *keys: str) -> list[tuple[float, ...]]:
     """These figures of each user who has all of them."""
     every = [tuple(user.get(key) for key in keys) for user in rows(payload, "users")]
-    return [tuple(map(float, row)) for row in every if None not in row]
+    return [tuple(float(v) for v in row if v is not None) for row in every if None not in row]
 
 
 def over_users(payload: Payload, figure: str) -> dict[str, float]:

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -34,9 +34,11 @@ TITLES = {
     "learning": "Learning by round",
 }
 FORMATS = ("png", "svg")
-PHONE, THIRD, HALF, WIDE = 330, 330, 500, 930
+PHONE, THIRD, HALF, WIDE = 320, 290, 500, 930
+
 
 _SMALL = 11.0
+_STRIP = 40  # pixels for a title
 _PER_INCH = 72
 _SHARP = 144  # dots an inch of PNG files: two a pixel
 _SVG = "{http://www.w3.org/2000/svg}"
@@ -71,6 +73,7 @@ _STYLE = {
     "svg.hashsalt": "nwp",
 }
 
+
 @contextlib.contextmanager
 def style() -> Iterator[None]:
     """How all is drawn, whatever a matplotlibrc of the user's says."""
@@ -82,9 +85,7 @@ def style() -> Iterator[None]:
         yield
 
 
-def save(
-    drawn: Mapping[str, Figure], folder: Path, formats: Sequence[str] = FORMATS
-) -> list[Path]:
+def save(drawn: Mapping[str, Figure], folder: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
     """Write each plot as NAME.FORMAT, with its title above it, in the colours of the day.
 
     ValueError for a format that is none of `FORMATS`, before anything is written.
@@ -93,15 +94,11 @@ def save(
         raise ValueError(f"plots can be saved as {' and '.join(FORMATS)}, not as {unknown[0]}")
     written = []
     for name, figure in drawn.items():
-        with style():
-            # The title is for the file alone: in the page, a heading stands there.
-            title = figure.suptitle(TITLES[name], fontsize=15, color=LIGHT["ink"])
+        with style(), _titled(figure, TITLES[name]):
             for form in formats:
                 path = folder / f"{name}.{form}"
                 write_atomic(path, _bytes(figure, form, LIGHT["card"]))
                 written.append(path)
-            title.remove()
-            figure._suptitle = None  # type: ignore[attr-defined]
     return written
 
 
@@ -112,8 +109,9 @@ def svg(figure: Figure, description: str = "") -> str:
     plot's name and width. Readers of the screen are told its title and `description`.
     """
     with style():
+        _settle(figure)
         root = ET.fromstring(_bytes(figure, "svg", "none"))
-    name = figure.get_label()
+    name = str(figure.get_label())
     size = [float(part) for part in root.attrib["viewBox"].split()[2:]]
     prefix = f"{name}-{size[0]:.0f}-"
     used = set(re.findall(r"#(\w+)", " ".join(v for e in root.iter() for v in e.attrib.values())))
@@ -135,6 +133,7 @@ def svg(figure: Figure, description: str = "") -> str:
 
 
 def empty(name: str, width: int, height: int) -> Figure:
+    """A figure without axes."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width / _PER_INCH, height / _PER_INCH), layout="constrained")
@@ -154,12 +153,10 @@ def stacked(
     return figure, axes.ravel().tolist()
 
 
-
-
 def log_axis(axes: Axes, which: str, low: float, high: float, most: int) -> None:
     """A logarithmic axis a little wider than its data, with round numbers, at most so many."""
     room = max((high / low) ** 0.05, 1.06)
-    low, high = low / room, high * room
+    low, high = low / room, min(high * room, 1e307)
     ticks: list[float] = []
     for steps in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), tuple(np.arange(1, 10, 0.5))):
         powers = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
@@ -175,11 +172,47 @@ def log_axis(axes: Axes, which: str, low: float, high: float, most: int) -> None
 
 
 def whole_ticks(axes: Axes, which: str = "y") -> None:
+    """Five round whole numbers or fewer on an axis."""
     from matplotlib.ticker import MaxNLocator
 
     axis = axes.yaxis if which == "y" else axes.xaxis
     axis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     axis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+
+
+def _settle(figure: Figure) -> None:
+    """Lay out once and for all: each layout begins with the last, and moves things a little again."""
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    if isinstance(engine := figure.get_layout_engine(), ConstrainedLayoutEngine):
+        engine.execute(figure)
+        figure.set_layout_engine("none")
+
+
+@contextlib.contextmanager
+def _titled(figure: Figure, text: str) -> Iterator[None]:
+    """A strip more at the top, with a title in it; in the page, a heading stands there instead."""
+    from matplotlib.transforms import Bbox
+
+    _settle(figure)
+    width, height = figure.get_size_inches()
+    taller = height + _STRIP / _PER_INCH
+    places = [(axes, axes.get_position(original=True).frozen()) for axes in figure.axes]
+
+    def scale(by: float) -> None:
+        for axes, box in places:
+            axes.set_position(Bbox([[box.x0, box.y0 * by], [box.x1, box.y1 * by]]))
+
+    figure.set_size_inches(width, taller)
+    scale(height / taller)
+    title = figure.text(0.02, 1 - 0.3 * _STRIP / _PER_INCH / taller, text, fontsize=14, va="top")
+    try:
+        yield
+    finally:
+        title.remove()
+        figure.set_size_inches(width, height)
+        scale(1)
+
 
 def _bytes(figure: Figure, form: str, background: str) -> bytes:
     buffer = io.BytesIO()
@@ -190,9 +223,7 @@ def _bytes(figure: Figure, form: str, background: str) -> bytes:
     return buffer.getvalue()
 
 
-def _attributes(
-    given: Mapping[str, str], used: set[str], prefix: str
-) -> Iterator[tuple[str, str]]:
+def _attributes(given: Mapping[str, str], used: set[str], prefix: str) -> Iterator[tuple[str, str]]:
     """An element's attributes: styles as attributes, colours as variables, ids with a prefix."""
     for name, value in given.items():
         if name == "style":
@@ -206,7 +237,7 @@ def _attributes(
             yield name, value.replace("#", f"#{prefix}")
         else:
             # A hundredth of a pixel is seen by nobody.
-            yield name, re.sub(r"\d+\.\d{3,}", lambda n: f"{float(n[0]):.2f}", value)
+            yield name, _named(re.sub(r"\d+\.\d{3,}", lambda n: f"{float(n[0]):.2f}", value))
 
 
 def _styles(text: str, prefix: str) -> Iterator[tuple[str, str]]:
@@ -222,5 +253,9 @@ def _styles(text: str, prefix: str) -> Iterator[tuple[str, str]]:
         elif name == "font-weight":
             yield name, "600"
         elif name and name != "font-family":
-            named = re.sub(r"#[0-9a-f]{6}\b(?!\))", lambda c: f"var(--{_NAMES[c[0]]})", value)
-            yield name, named.replace("url(#", f"url(#{prefix}")
+            yield name, _named(value).replace("url(#", f"url(#{prefix}")
+
+
+def _named(value: str) -> str:
+    """Colours as variables; a colour that has no name is an error of a plot's."""
+    return re.sub(r"(?<!\()#[0-9a-f]{6}\b", lambda color: f"var(--{_NAMES[color[0]]})", value)

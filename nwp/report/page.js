@@ -88,7 +88,9 @@
   const write = (value, kind) => {
     if (value === null) return "–";
     if (kind === "percent") return `${(100 * value).toFixed(1)}%`;
-    return kind === "name" ? String(value) : forms[kind].format(value);
+    if (kind === "name") return String(value);
+    // As in words.py: 1.0e+300 is one figure, and 300 digits are none.
+    return value < 1e12 ? forms[kind].format(value) : value.toExponential(1);
   };
 
   const draw = (tag, attributes, parent) => {
@@ -170,7 +172,7 @@
     head.replaceChildren(sort);
     sort.addEventListener("click", () => {
       // A second press turns it round. The first brings the best to the top, and names from A.
-      up = by === i ? !up : ["name"].includes(columns[i].kind) || !better(columns[i].key);
+      up = by === i ? !up : columns[i].kind === "name" || !better(columns[i].key);
       by = i;
       heads.forEach((each, j) => {
         if (j === i) each.setAttribute("aria-sort", up ? "ascending" : "descending");

@@ -22,9 +22,9 @@ from nwp.report import words
 from nwp.report.colors import DARK, LIGHT, variables
 from nwp.report.data import (
     FEW,
+    Open,
     Payload,
     baselines,
-    Open,
     clean,
     counted,
     noise,
@@ -152,7 +152,7 @@ def render(payload: Payload) -> str:
         conventions=_conventions(found),
         settings=_settings(found),
         command=part(found, "about").get("command"),
-    )  # fmt: skip
+    ).lstrip()  # fmt: skip
 
 
 # ------------------------------------------------------------------------------------------- parts
@@ -260,15 +260,13 @@ def _groups(payload: Payload) -> list[tuple[str, list[Mapping[str, Any]]]]:
     return [(_BY.get(by, f"By {by}"), groups) for by, groups in found.items()]
 
 
-def _examples(payload: Payload) -> list[dict[str, Any]]:
+def _examples(payload: Payload) -> list[Open]:
     found = []
     for example in rows(payload, "examples"):
         context = example.get("context")
         if isinstance(context, list):
             context = " ".join(map(str, context))
-        found.append(
-            Open({**example, "context": context, "guesses": rows(example, "guesses")})
-        )
+        found.append(Open({**example, "context": context, "guesses": rows(example, "guesses")}))
     return found
 
 
@@ -278,7 +276,9 @@ def _baselines(payload: Payload) -> list[tuple[str, Mapping[str, Any], bool]]:
     found = [(name, figure, False) for name, figure in baselines(payload)]
     if not found or summary.get("perplexity") is None:
         return []
-    return sorted([("This model", summary, True), *found], key=lambda row: float(row[1]["perplexity"]))
+    return sorted(
+        [("This model", summary, True), *found], key=lambda row: float(row[1]["perplexity"])
+    )
 
 
 def _privacy(payload: Payload) -> dict[str, Any] | None:
@@ -309,13 +309,13 @@ def _by_rule(rule: Mapping[str, Any]) -> str:
 
 def _settings(payload: Payload) -> list[tuple[str, str]]:
     about = part(payload, "about")
+    training = part(about, "training")
     own = [
         (_words(name), words.duration(value) if name == "seconds" else words.setting(value))
         for name, value in about.items()
-        if name not in {"command", "training"} and value is not None
+        if name not in {"command", "training"} and value not in (None, training.get(name))
     ]
-    training = [(_words(name), words.setting(v)) for name, v in part(about, "training").items()]
-    return own + training
+    return own + [(_words(name), words.setting(value)) for name, value in training.items()]
 
 
 def _words(name: str) -> str:

@@ -30,6 +30,7 @@ from nwp.report.drawing import (
     svg,
     whole_ticks,
 )
+from nwp.report.words import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -95,7 +96,9 @@ def distribution(payload: Payload, width: int = WIDE) -> Figure | None:
         axes.stairs(heights, edges, fill=True, color=LIGHT["accent-mid"])
         for edge, height in zip(edges[1:-1], np.minimum(heights[1:], heights[:-1]), strict=True):
             axes.plot([edge, edge], [0, height], color=LIGHT["card"], linewidth=1)
-        every = [*edges.tolist(), *(value for _, value, _ in marks)]
+        # A model that is far off would leave the users no room.
+        reach = edges[-1] * max(edges[-1] / edges[0], 2.0)
+        every = [*edges.tolist(), *(value for _, value, _ in marks if value <= reach)]
         log_axis(axes, "x", min(every), max(every), 4 if width < HALF else 9)
         axes.set_xlabel("perplexity (lower is better)")
         axes.set_ylabel("users" if len(known) >= 2 else "users (density)")
@@ -107,7 +110,7 @@ def distribution(payload: Payload, width: int = WIDE) -> Figure | None:
         if len(known) >= 2:
             axes.annotate(
                 "worst tenth",
-                (math.sqrt(worst * edges[-1]), 1),
+                (math.sqrt(worst) * math.sqrt(edges[-1]), 1),
                 xytext=(0, -5),
                 xycoords=axes.get_xaxis_transform(),
                 textcoords="offset points",
@@ -145,7 +148,7 @@ def scatter(payload: Payload, width: int = HALF) -> Figure | None:
             log_axis(axes, "x", words.min(), words.max(), most)
             log_axis(axes, "y", perplexity.min(), perplexity.max(), 6)
         else:
-            dot = {"s": 30 if len(found) < 300 else 12, "linewidths": 1.2}
+            dot: dict[str, Any] = {"s": 30 if len(found) < 300 else 12, "linewidths": 1.2}
             axes.scatter(
                 words[~few], perplexity[~few], color=LIGHT["accent"], alpha=0.65, zorder=3, **dot
             )
@@ -160,7 +163,9 @@ def scatter(payload: Payload, width: int = HALF) -> Figure | None:
             _note(axes, (left, 1), f"under {FEW} words", (6, -5), "top", axes.get_xaxis_transform())
         if (pooled := part(payload, "summary").get("perplexity")) is not None:
             axes.axhline(pooled, color=LIGHT["ink"], linewidth=1, linestyle=(0, (4, 3)), zorder=4)
-            _note(axes, (1, pooled), "pooled", (0, 4), "bottom", axes.get_yaxis_transform(), "right")
+            _note(
+                axes, (1, pooled), "pooled", (0, 4), "bottom", axes.get_yaxis_transform(), "right"
+            )
         axes.set_xlabel("words counted")
         axes.set_ylabel("perplexity")
         return figure
@@ -200,14 +205,19 @@ def compared(payload: Payload, width: int = WIDE) -> Figure | None:
             *((2, 1) if narrow else (1, 2)), sharey=not narrow, squeeze=True
         )
         perplexity = [float(found["perplexity"]) for _, found in bars]
-        limit = 4 * sorted(perplexity)[len(perplexity) // 2]
-        labels = [f"{p:,.1f}" + (" (bar cut off)" if p > limit else "") for p in perplexity]
+        limit = 1.25 * max(p for p in perplexity if p <= 3 * float(model["perplexity"]))
+        labels = [number(p, 1) + (" (bar cut off)" if p > limit else "") for p in perplexity]
         _bars(left, bars, [min(p, limit) for p in perplexity], labels, colors)
-        left.set_title("perplexity (lower is better)", **_HEAD)
+        for y, value in enumerate(perplexity):
+            if value > limit:
+                for x in (0.9, 0.92):
+                    axis = ([x * limit, (x + 0.02) * limit], [y - 0.42, y + 0.42])
+                    left.plot(*axis, color=LIGHT["card"], linewidth=2)
+        left.set_title("perplexity" + " (lower is better)" * (not narrow), **_HEAD)
         top3 = [found.get("top3") or 0.0 for _, found in bars]
         labels = ["" if found.get("top3") is None else f"{found['top3']:.1%}" for _, found in bars]
         _bars(right, bars, top3, labels, colors)
-        right.set_title("among three guesses (higher is better)", **_HEAD)
+        right.set_title("among three" + " guesses (higher is better)" * (not narrow), **_HEAD)
         return figure
 
 
@@ -302,7 +312,7 @@ def _sliced(payload: Payload, by: str, width: int) -> Figure | None:
         axes.barh(at, top1, height=0.66, color=LIGHT["accent-mid"])
         for y, share in zip(at, top3, strict=True):
             _note(axes, (share, y), f"{share:.0%}", (5, 0), "center", axes.transData, color="ink")
-        axes.set_yticks(at, [name if len(name) < 24 else f"{name[:22]}…" for name in names])
+        axes.set_yticks(at, [_short(name) for name in names])
         axes.set_xlim(0, max(float(top3.max()) * 1.22, 0.02))
         axes.set_xticks([])
         axes.tick_params(axis="y", colors=LIGHT["ink"])
@@ -330,29 +340,44 @@ def _bars(
             axes, (end, y), label, (6, 0), "center", axes.transData,
             color="accent" if own else "ink", weight="bold" if own else "normal",
         )  # fmt: skip
-    axes.set_yticks(at, [name for name, _ in bars])
+    axes.set_yticks(at, [_short(name) for name, _ in bars])
     axes.tick_params(axis="y", colors=LIGHT["ink"])
     axes.set_xticks([])
-    axes.set_xlim(0, max(*lengths, 1e-9) * 1.35)
+    axes.set_xlim(
+        0, max(*lengths, 1e-9) * (1.35 if all(len(text) < 9 for text in labels) else 1.75)
+    )
     for side in ("bottom", "left"):
         axes.spines[side].set_visible(False)
+
+
+def _short(name: str) -> str:
+    return name if len(name) < 25 else f"{name[:23]}…"
 
 
 def _mark(above: Axes, axes: Axes, marks: Sequence[tuple[str, float, str]]) -> None:
     """A row for each mark above a histogram, with a dot where it lies and its name beside it."""
     low, high = (math.log(limit) for limit in axes.get_xlim())
-    above.set_xscale("log")
-    above.set_xlim(axes.get_xlim())
     above.set_ylim(-0.5, len(marks) - 0.5)
     above.set_axis_off()
-    for row, (name, value, color) in enumerate(reversed(marks)):
-        right = (math.log(value) - low) / (high - low) > 0.5
-        above.plot([value, value], [-0.5, row], color=LIGHT[color], linewidth=1, alpha=0.55)
+    middle = (low + high) / 2
+
+    # From the bottom: no line crosses the name of another mark, as far as that can be had.
+    def order(mark: tuple[str, float, str]) -> tuple[int, float]:
+        at = math.log(mark[1])
+        return (2, 0.0) if at > high else (0, at) if at > middle else (1, -at)
+
+    for row, (long, value, color) in enumerate(sorted(marks, key=order)):
+        name, right = _short(long), math.log(value) > middle
+        side = "right" if right else "left"
+        text, offset = f"{name} {number(value, 1)}", (-9 if right else 9, 0)
+        if math.log(value) > high:  # off the axis: named at its end
+            end = axes.get_xlim()[1]
+            _note(above, (end, row), f"{text} →", (0, 0), "center", above.transData, side, color)
+            continue
+        stem = above.plot([value, value], [-0.9, row], color=LIGHT[color], linewidth=1, alpha=0.55)
+        stem[0].set_clip_on(False)
         above.plot(value, row, "o", color=LIGHT[color], markersize=6)
-        _note(
-            above, (value, row), f"{name} {value:,.1f}", (-9 if right else 9, 0), "center",
-            above.transData, "right" if right else "left", color,
-        )  # fmt: skip
+        _note(above, (value, row), text, offset, "center", above.transData, side, color)
         axes.axvline(value, color=LIGHT[color], linewidth=1, alpha=0.55)
 
 

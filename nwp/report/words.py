@@ -17,6 +17,8 @@ from nwp.report.data import (
     rows,
 )
 
+_LARGE = 1e12
+
 
 def percent(share: float | None, digits: int = 1) -> str:
     """A rate for people."""
@@ -24,8 +26,10 @@ def percent(share: float | None, digits: int = 1) -> str:
 
 
 def number(value: float | None, digits: int = 0) -> str:
-    """A number for people."""
-    return "–" if value is None else f"{value:,.{digits}f}"
+    """A number for people; one that nobody could read, in powers of ten."""
+    if value is None:
+        return "–"
+    return f"{value:,.{digits}f}" if abs(value) < _LARGE else f"{value:.1e}"
 
 
 def size(count: float | None) -> str:
@@ -58,7 +62,9 @@ def headline(payload: Payload) -> str:
     summary, users = part(payload, "summary"), number_of_users(payload)
     if not summary.get("tokens") or summary.get("top3") is None:
         return "There were no words to count."
-    found = f"The model found {_of_hundred(summary['top3'])} of every 100 words within three guesses"
+    found = (
+        f"The model found {_of_hundred(summary['top3'])} of every 100 words within three guesses"
+    )
     whom = f" for {plural(users, 'user')}" if users else ""
     if (worst := over_users(payload, "top3").get("worst_tenth")) is not None and users > 1:
         return f"{found}{whom}, and {_of_hundred(worst)} for the tenth it serves worst."
@@ -99,7 +105,7 @@ def of_hundred(payload: Payload) -> list[tuple[str, str, int]]:
     order = sorted(range(4), key=lambda i: whole[i] - 100 * shares[i])
     for i in order[: 100 - sum(whole)]:
         whole[i] += 1
-    names = ("first guess", "second or third", "guessed later", "not in the vocabulary")
+    names = ("first guess", "second or third", "further down", "not in the vocabulary")
     kinds = ("first", "third", "later", "unknown")
     return list(zip(kinds, names, whole, strict=True))
 
@@ -171,7 +177,8 @@ def _beaten(payload: Payload) -> str:
         "Each user’s own model": "each user’s own model",
         "Untrained model": "the untrained model",
     }
-    better, worse = [], []
+    better: list[str] = []
+    worse: list[str] = []
     for name, found in baselines(payload):
         (better if model < found["perplexity"] else worse).append(named.get(name, name))
     told = [f"better than {_listed(better)}"] if better else []

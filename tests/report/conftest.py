@@ -10,10 +10,28 @@ import numpy as np
 import pytest
 
 Payload = dict[str, Any]
+_NAMES = [
+    *("anna", "brendan", "coralie", "dmitri", "elif", "femi", "gus", "hana", "ines", "jo", "kofi"),
+    *("lena", "marisol", "noor", "oskar", "piet", "quentin", "rosalind", "sol", "tom"),
+]
 _KINDS = {
-    "position": ["1st word", "2nd word", "3rd word", "4th to 6th word", "7th to 10th word", "later"],
+    "position": [
+        "1st word",
+        "2nd word",
+        "3rd word",
+        "4th to 6th word",
+        "7th to 10th word",
+        "later",
+    ],
     "frequency": ["most frequent 100", "to 1,000", "to 5,000", "rarer", "unknown"],
-    "length": ["1 to 2 letters", "3 letters", "4 letters", "5 to 6 letters", "7 to 9 letters", "more"],
+    "length": [
+        "1 to 2 letters",
+        "3 letters",
+        "4 letters",
+        "5 to 6 letters",
+        "7 to 9 letters",
+        "more",
+    ],
 }
 _TEXTS = [
     ("see you at the", "station", ["station", "office", "weekend", "same"], 1),
@@ -56,8 +74,7 @@ def make_payload(users: int = 60, seed: int = 1) -> Payload:
         f"{first}{'' if i < 20 else i}"
         for i, first in enumerate(
             np.resize(
-                "anna brendan coralie dmitri elif femi gus hana ines jo kofi lena marisol noor oskar "
-                "piet quentin rosalind sol tom".split(),
+                _NAMES,
                 users,
             ).tolist()
         )
