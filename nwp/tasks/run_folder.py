@@ -6,14 +6,17 @@ import fcntl
 import json
 import os
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nwp.errors import BadInput
-from nwp.federated.state import STATE
 from nwp.files import remove_partial, told, write_atomic
 from nwp.model.bundle import SETTINGS, WEIGHTS
+
+_RUN, _MARK, _RESULT = "run", "fingerprint", "result.json"
+_A_MOMENT = 0.05  # seconds
 
 
 @dataclass
@@ -32,16 +35,21 @@ class RunFolder:
     @property
     def folder(self) -> Path:
         """Where the state of the run is kept."""
-        return self.out / "run"
+        return self.out / _RUN
 
     @property
     def result(self) -> Path:
         """What a finished run came to."""
-        return self.folder / "result.json"
+        return self.folder / _RESULT
+
+    @property
+    def metrics(self) -> Path:
+        """The figures of each round (`nwp.runs.metrics`)."""
+        return self.folder / "metrics.csv"
 
     @property
     def _mark(self) -> Path:
-        return self.folder / "fingerprint"
+        return self.folder / _MARK
 
     def __enter__(self) -> RunFolder:
         return self
@@ -89,17 +97,15 @@ class RunFolder:
 
     def _finished(self) -> dict[str, Any] | None:
         """The result of a run that has come to its end; None when it is not there, or damaged."""
-        try:
-            found = json.loads(self.result.read_bytes())
-        except (FileNotFoundError, ValueError):
-            return None
-        return found if isinstance(found, dict) else None
+        return _read_result(self.result)
 
     def begin(self) -> None:
         """Make the folder of the run; an older run's content goes, unless this one goes on from it.
 
         Killed at any point, it leaves the older run, or one that has not begun.
         """
+        from nwp.federated.state import STATE  # not for those who only ask about a run: torch
+
         with told(f"no run can begin in {self.out}", "then give the same command again."):
             self.folder.mkdir(parents=True, exist_ok=True)
             self._take()
@@ -121,12 +127,63 @@ class RunFolder:
         if self._lock is not None:
             return
         self._lock = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BadInput(
-                f"another process is training into {self.out}",
-                "Wait for its end, or give another --out.",
-            ) from error
-        except OSError:
-            pass  # a file system without locks: there it's for people to see to
+        if not _try_lock(self._lock):
+            time.sleep(_A_MOMENT)  # it may be one who only asks whether a run is under way
+            if not _try_lock(self._lock):
+                raise BadInput(
+                    f"another process is training into {self.out}",
+                    "Wait for its end, or give another --out.",
+                )
+
+
+def under_way(out: Path, fingerprint: str) -> bool:
+    """Is a process training the run of that fingerprint into `out` now?
+
+    False, too, where the file system has no locks: nothing can tell there.
+    """
+    if not _is_of(out, fingerprint):
+        return False
+    try:
+        handle = os.open(out / _RUN, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return False
+
+
+def result_in(out: Path, fingerprint: str) -> dict[str, Any] | None:
+    """What the run of that fingerprint in `out` came to; None while it has not, or is no longer there."""
+    return _read_result(out / _RUN / _RESULT) if _is_of(out, fingerprint) else None
+
+
+def _is_of(out: Path, fingerprint: str) -> bool:
+    try:
+        return (out / _RUN / _MARK).read_bytes().strip() == fingerprint.encode()
+    except OSError:
+        return False
+
+
+def _read_result(path: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _try_lock(handle: int) -> bool:
+    """Lock a folder; False while another process has it. Where there are no locks, people see to it."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True

@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -35,14 +35,18 @@ from nwp.files import told, write_atomic
 from nwp.model.bundle import SETTINGS, Bundle, load_bundle, save_bundle
 from nwp.model.config import ModelConfig
 from nwp.model.lstm import FloatArray, NextWordModel
+from nwp.runs.metrics import MetricsFile
+from nwp.runs.trackers import Tracker
 from nwp.tasks.run_folder import RunFolder
 from nwp.tasks.start import start_bundle, weights_of
+from nwp.tasks.tracking import tracked
+from nwp.tasks.watching import Started, Watcher, telling_of_the_end, together
 from nwp.text.building import Survey, build_vocabulary, word_frequencies
 from nwp.text.tokenizer import words_of
 from nwp.text.vocabulary import FIRST_WORD
 from nwp.workers.channel import Tap
 from nwp.workers.engines import make_engine
-from nwp.workers.simulation import Job, Simulation, deal, usual_workers
+from nwp.workers.simulation import Simulation, deal, usual_workers
 
 _WRITE_IT = "then --resume writes it."
 _UNDECISIVE = ("processes", "engine", "ray_address")
@@ -105,30 +109,6 @@ class TrainOptions:
         return {k: v for k, v in asdict(self).items() if k not in _UNDECISIVE}
 
 
-@dataclass(frozen=True)
-class Started:
-    """Told before the first round: who takes part under which plan, and what the survey of words,
-    with its threshold `k`, has brought."""
-
-    simulation: Simulation
-    job: Job
-    plan: TrainPlan
-    surveys: Mapping[str, Survey]
-    k: int
-    state: RunState
-    parameters: int
-
-
-@dataclass
-class Watcher:
-    """What a caller may be told while training runs; every function may be left as it is."""
-
-    enrolled: Callable[[Simulation], None] = lambda simulation: None
-    started: Callable[[Started], None] = lambda started: None
-    round_done: Callable[[RunState], None] = lambda state: None
-    warned: Callable[[str], None] = lambda text: None
-
-
 def train_bundle(
     corpus: Corpus,
     out: Path,
@@ -139,13 +119,15 @@ def train_bundle(
     force: bool = False,
     watcher: Watcher | None = None,
     tap: Tap | None = None,
+    trackers: Sequence[Tracker] = (),
 ) -> dict[str, Any]:
     """Train and write the bundle to `out`; returns what `nwp train --json` prints.
 
-    The state of the run is in `out/run`. With `resume`, a run goes on after its last durable round
-    and a finished one gives its result again; `force` begins anew. BadInput when `out` holds
-    something and neither is asked, or while another process trains into it. NwpError when the disk
-    is full or may not be written: what is durable stays.
+    The state of the run is in `out/run`, and there its rounds' figures in `metrics.csv`. `trackers`
+    are told the figures, too; none of them can stop training. With `resume`, a run goes on after its
+    last durable round and a finished one gives its result again; `force` begins anew. BadInput when
+    `out` holds something and neither is asked, or while another process trains into it. NwpError
+    when the disk is full or may not be written: what is durable stays.
     """
     watcher = watcher or Watcher()
     held = held_out(corpus, options.held_out, options.seed)
@@ -155,32 +137,28 @@ def train_bundle(
         finished = run.check(force=force)
         if finished is not None:
             return finished
-        began = time.perf_counter()
-        deals = deal(list(corpus.users), options.workers or usual_workers(len(corpus.users)))
-        name, address = options.engine, options.ray_address
-        engine = make_engine(options.processes, name=name, ray_address=address)
-        simulation = Simulation(
-            corpus,
-            deals,
-            engine,
-            refusing=frozenset(options.refuse),
-            tap=tap,
-            stragglers=options.stragglers,
-            memory=run.folder / "workers",
+        track = tracked(
+            [MetricsFile(run.metrics), *trackers],
+            out=out,
+            fingerprint=run.fingerprint,
+            corpus=Path(corpus.name).name,
+            settings=asdict(options),
+            command=command,
+            warn=watcher.warned,
         )
-        try:
-            with simulation as sim:
-                watcher.enrolled(sim)
-                trained = _train(sim, run, options, watcher)
-        finally:
-            engine.close()
-        bundle = _finished_bundle(corpus, words, options, trained, command)
-        seconds = round(time.perf_counter() - began, 1)
-        left = {"held_out": list(held), "without_words": len(every.users) - len(corpus.users)}
-        result = {"model": str(out), **_result(trained, seconds), **left}
-        with told("training is done, but its bundle can't be written", _WRITE_IT):
-            save_bundle(bundle, out)
-            write_atomic(run.result, json.dumps(result) + "\n")
+        # First those who keep what has been reached, then those who show it.
+        watcher = together(track, watcher)
+        with telling_of_the_end(watcher):
+            began = time.perf_counter()
+            trained = _trained(corpus, run, options, watcher, tap)
+            bundle = _finished_bundle(corpus, words, options, trained, command)
+            seconds = round(time.perf_counter() - began, 1)
+            left = {"held_out": list(held), "without_words": len(every.users) - len(corpus.users)}
+            result = {"model": str(out), **_result(trained, seconds), **left}
+            with told("training is done, but its bundle can't be written", _WRITE_IT):
+                save_bundle(bundle, out)
+                write_atomic(run.result, json.dumps(result) + "\n")
+            watcher.finished(result)
         return result
 
 
@@ -193,6 +171,30 @@ class _Trained:
     state: RunState
     resumed_from: int
     algorithm: str
+
+
+def _trained(
+    corpus: Corpus, run: RunFolder, options: TrainOptions, watcher: Watcher, tap: Tap | None
+) -> _Trained:
+    """Training over datasites that are there for as long as it takes."""
+    deals = deal(list(corpus.users), options.workers or usual_workers(len(corpus.users)))
+    name, address = options.engine, options.ray_address
+    engine = make_engine(options.processes, name=name, ray_address=address)
+    simulation = Simulation(
+        corpus,
+        deals,
+        engine,
+        refusing=frozenset(options.refuse),
+        tap=tap,
+        stragglers=options.stragglers,
+        memory=run.folder / "workers",
+    )
+    try:
+        with simulation as sim:
+            watcher.enrolled(sim)
+            return _train(sim, run, options, watcher)
+    finally:
+        engine.close()
 
 
 def _train(sim: Simulation, run: RunFolder, options: TrainOptions, watcher: Watcher) -> _Trained:
