@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 _EXPERIMENT = "nwp"  # unless MLFLOW_EXPERIMENT_NAME names another
 _KEY = "nwp.run"
-_SETTINGS, _ROUNDS = 100, 50  # that go into one message: MLflow takes 100 settings and 1,000 figures
+_SETTINGS, _ROUNDS = (
+    100,
+    50,
+)  # that go into one message: MLflow takes 100 settings and 1,000 figures
 _ALWAYS = "seconds"  # a figure that every round has
 # A server that is away must not hold up training for minutes; and nobody else is told of a run.
 _USUAL = {

@@ -11,6 +11,7 @@ from nwp.errors import BadInput, BadSettings
 from nwp.runs.curves import Curve, curve_of
 from nwp.runs.nameless import nameless_result
 from nwp.runs.records import FINISHED, RUNNING, STOPPED, Records, Run, records_file
+from nwp.runs.trackers import Setting
 from nwp.tasks.run_folder import result_in, under_way
 
 _NONE = "no run has been recorded yet"
@@ -139,7 +140,7 @@ def side_by_side(runs: Sequence[Run]) -> dict[str, Any]:
     """
     if len(runs) < 2:
         raise BadSettings("there is nothing to compare one run with", "Name two runs or more.")
-    every = {"corpus": [run.about.corpus for run in runs]}
+    every: dict[str, list[Setting]] = {"corpus": [run.about.corpus for run in runs]}
     every |= {"users": [run.about.users for run in runs]}
     every |= {"workers": [run.about.workers for run in runs]}
     for library in runs[0].about.versions:

@@ -12,7 +12,7 @@ from nwp import __version__
 from nwp.errors import NwpError
 from nwp.federated.plan import plan_digest
 from nwp.runs.nameless import nameless_command, nameless_result, nameless_settings
-from nwp.runs.records import Recorder, Records, records_file, recording_wanted
+from nwp.runs.records import Recorder, Records, recording_wanted, records_file
 from nwp.runs.to_mlflow import MLflow
 from nwp.runs.to_tensorboard import TensorBoard
 from nwp.runs.trackers import About, Tracker, Trackers, digest_of

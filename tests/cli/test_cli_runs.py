@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -125,18 +127,16 @@ def test_a_run_is_shown_by_its_id_the_beginning_of_it_its_folder_or_as_the_last(
     assert "local.learning_rate = 4.0" in shown
 
 
-def test_an_unknown_or_unclear_run_is_an_error(nwp: Nwp, past: Place) -> None:
+def test_an_unknown_or_unclear_run_is_an_error(
+    nwp: Nwp, past: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert "no run 'zzz'" in nwp("runs", "show", "zzz", "--json").error("bad-input")
-    with sqlite3.connect(past.home / "runs.sqlite") as db:
-        copied = Path("copied.sqlite")
-        db.execute(f"VACUUM INTO '{copied}'")
-    db.close()
-    with sqlite3.connect(copied) as db:
+    shutil.copy(past.home / "runs.sqlite", tmp_path)
+    with contextlib.closing(sqlite3.connect(tmp_path / "runs.sqlite")) as db:
+        db.execute("DELETE FROM rounds")
         db.execute("UPDATE runs SET id = 'abc' || number")
-    db.close()
-    Path("elsewhere").mkdir()
-    copied.rename("elsewhere/runs.sqlite")
-    os.environ["NWP_HOME"] = "elsewhere"  # taken back with what the fixture has set
+        db.commit()
+    monkeypatch.setenv("NWP_HOME", str(tmp_path))
     said = nwp("runs", "show", "abc", "--json").error("bad-input")
     assert "several runs begin with 'abc'" in said
     assert "abc1" in said
@@ -460,7 +460,5 @@ def test_a_tracker_that_fails_stops_no_training(
 def test_past_runs_are_told_without_loading_what_training_needs() -> None:
     check = "import sys; import nwp.cli.main; import nwp.tasks.past_runs; import nwp.runs.curves; " \
         "print([m for m in ('torch', 'syft', 'matplotlib') if m in sys.modules])"  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-c", check], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -17,7 +17,10 @@ from nwp.tasks.train import TrainOptions
         ("nwp train s --held-out=0.25", "nwp train s --held-out=0.25"),
         ("nwp train s --me 'Anna B'", "nwp train s --me NAMES"),
         ("nwp train s --me --held-out --me x", "nwp train s --me NAMES --me NAMES"),
-        ("nwp train 'my mail.mbox' --refuse worker-2", "nwp train 'my mail.mbox' --refuse worker-2"),
+        (
+            "nwp train 'my mail.mbox' --refuse worker-2",
+            "nwp train 'my mail.mbox' --refuse worker-2",
+        ),
         ("", ""),
     ],
 )

@@ -100,9 +100,7 @@ def test_rounds_told_where_none_was_recorded_are_all_kept(records: Records) -> N
     assert records.rounds(run) == ROWS[:5]
 
 
-def test_ids_that_would_be_the_same_grow(
-    records: Records, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ids_that_would_be_the_same_grow(records: Records, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "digest_of", lambda *parts: f"aaaaaa{len(parts[0])}bbbb")
     assert records.begin(about("/a"), ROWS) == "aaaaaa"
     assert records.begin(about("/ab"), ROWS) == "aaaaaa3"
@@ -135,9 +133,9 @@ def test_runs_at_the_same_time_lose_nothing(records: Records) -> None:
     for writer in writers:
         writer.join(60)
     assert [writer.exitcode for writer in writers] == [0, 0, 0]
-    assert {run.about.out.name: (run.state, run.reached) for run in records.every()} == {
-        name: ("finished", 30) for name in "abc"
-    }
+    assert {
+        run.about.out.name: (run.state, run.reached) for run in records.every()
+    } == dict.fromkeys("abc", ("finished", 30))
 
 
 def break_it(path: Path) -> None:
