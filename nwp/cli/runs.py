@@ -39,16 +39,16 @@ def list_runs(as_json: Json = False) -> None:
     if not found:
         out().print(f"no run has been recorded yet\n{FIRST}")
         return
-    table = _table("id", "began", "state", "corpus", "folder")
-    for title in ("rounds", "perpl.", "top-1", "top-3"):
-        table.add_column(title, justify="right", no_wrap=True)
+    table = _table("id", "began", "state", numbers=("rounds", "perpl.", "top-1", "top-3"))
+    table.add_column("corpus", no_wrap=True)
+    table.add_column("folder", no_wrap=True)
     for run in found:
         table.add_row(
-            *(run["id"], _local(run["began"]), run["state"], run["corpus"], _near(run["out"])),
-            f"{run['rounds']}/{run['planned']}",
+            *(run["id"], _local(run["began"]), run["state"], f"{run['rounds']}/{run['planned']}"),
             *(figure(run["perplexity"]), percent(run["top1"]), percent(run["top3"])),
+            *(run["corpus"], _near(run["out"])),
         )
-    out().print(table)
+    _print(table)
 
 
 @app.command("show")
@@ -86,15 +86,13 @@ def show(run: Wanted = "", as_json: Json = False) -> None:
         out().print(f"{name} = {_plain(value)}")
     validated = [row for row in found["history"] if row["valid_perplexity"] is not None]
     if validated:
-        table = _table("round")
-        for title in ("loss", "perpl.", "top-1", "top-3"):
-            table.add_column(title, justify="right", no_wrap=True)
+        table = _table("round", numbers=("loss", "perpl.", "top-1", "top-3"))
         for row in validated[-10:]:
             valid = (figure(row["valid_perplexity"]), percent(row["valid_top1"]))
             loss = "-" if row["loss"] is None else f"{row['loss']:.3f}"
             table.add_row(str(row["round"]), loss, *valid, percent(row["valid_top3"]))
         out().print()
-        out().print(table)
+        _print(table)
 
 
 @app.command("compare")
@@ -120,7 +118,7 @@ def compare(runs: Several = None, as_json: Json = False) -> None:
         told = [_result(name, value) for value in result["values"]]
         marked = [text + ("*" if at == result["best"] else "") for at, text in enumerate(told)]
         table.add_row(name.replace("_", " "), *marked)
-    out().print(table)
+    _print(table)
     if not found["comparable"]:
         err().print(
             "corpus, users or known words differ: these perplexities and rates do not compare"
@@ -193,13 +191,20 @@ def forget(
     out().print(f"{found.id} is forgotten; {found.about.out} is as it was")
 
 
-def _table(*titles: str) -> Table:
+def _table(*titles: str, numbers: tuple[str, ...] = ()) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for title in titles:
         table.add_column(title, no_wrap=True)
+    for title in numbers:
+        table.add_column(title, justify="right", no_wrap=True)
     return table
+
+
+def _print(table: Table) -> None:
+    """Nothing is cut off: a path is for copying."""
+    out().print(table, width=1000)
 
 
 def _best(found: dict[str, Any]) -> str:

@@ -51,6 +51,9 @@ class MLflow:
             ) from error
         self.name = "the run of MLflow"
         self._address = tracking_uri(address)
+        if self._address.startswith("file:"):
+            # MLflow keeps folders going without developing them, and wants that to be said.
+            os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
         self._connect: Any = MlflowClient
         self._metric: Any = Metric
         self._param: Any = Param

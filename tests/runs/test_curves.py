@@ -48,7 +48,8 @@ def test_a_drawing_puts_each_point_where_it_belongs() -> None:
     assert all(len(line) <= 48 for line in lines)
     cells = [line.split("│")[1] if "│" in line else "" for line in lines]
     width = len(lines[11].split("└")[1])
-    assert cells[0] == " " * (width - 1) + MARKS[0]  # the last point, at the top to the right
+    assert len(cells[0]) == width
+    assert cells[0].endswith(MARKS[0])  # the last point, at the top to the right
     assert cells[10].startswith(MARKS[0])
     assert abs(cells[5].index(MARKS[0]) - (width - 1) / 2) <= 0.5
     assert sum(line.count(MARKS[0]) for line in lines) == 3
@@ -98,6 +99,6 @@ def test_a_picture_is_the_same_each_time(tmp_path: Path) -> None:
 
 
 def test_a_picture_of_no_known_form_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadSettings, match=r"\.svg or \.png"):
+    with pytest.raises(BadSettings, match="is no picture"):
         save([], tmp_path / "curves.gif", "loss", "round")
     assert not list(tmp_path.iterdir())
