@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import textwrap
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 Setting = str | int | float | bool | None
 
 _TRIES = 3  # rounds in a row that a tracker may fail in before it is left alone
+_LONGEST = 200  # characters of what an error says
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,8 @@ class _Guarded:
             self._failed += 1
             if not self._warned:
                 self._warned = True
-                self._warn(f"{self._tracker.name} can't be written ({error}); training goes on")
+                why = textwrap.shorten(str(error), _LONGEST, placeholder=" …")
+                self._warn(f"{self._tracker.name} can't be written ({why}); training goes on")
 
     def last(self, what: Callable[[Tracker], None], history: Sequence[RoundReport]) -> None:
         """Once more, however often it has failed."""
