@@ -203,8 +203,12 @@ def _table(*titles: str, numbers: tuple[str, ...] = ()) -> Table:
 
 
 def _print(table: Table) -> None:
-    """Nothing is cut off: a path is for copying."""
-    out().print(table, width=1000)
+    """With nothing cut off, however wide: a path is for copying."""
+    from rich.measure import Measurement
+
+    console = out()
+    table.width = Measurement.get(console, console.options.update(max_width=1000), table).maximum
+    console.print(table)
 
 
 def _best(found: dict[str, Any]) -> str:

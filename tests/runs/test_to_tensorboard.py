@@ -83,6 +83,7 @@ def test_a_run_that_goes_on_has_each_step_once_and_none_missing(board: Path) -> 
     assert steps(found, "train/loss") == [1, 2, 3]
     times = [event.wall_time for event in found.Scalars("train/loss")]
     assert times == sorted(times)
+    assert len(list(board.rglob("events.*"))) == 1  # for readers that know of no taking back, too
     killed.stopped("")
 
 
