@@ -96,7 +96,10 @@ def test_half_a_row_that_a_full_disk_has_left_is_mended_by_the_next_round(
             file.progressed(rounds(2))
     file.progressed(rounds(3))
 
-    assert [line.split(",")[0] for line in path.read_text().splitlines()[1:]] == ["1", "2", "3"]
+    mended = path.read_text()
+    file.finished(rounds(3), {})
+    assert mended == path.read_text()
+    assert mended.count("\n") == 4
 
 
 def test_a_file_that_was_taken_away_is_written_anew(path: Path) -> None:
@@ -104,6 +107,7 @@ def test_a_file_that_was_taken_away_is_written_anew(path: Path) -> None:
     file.started(about(), rounds(1))
     path.unlink()
     file.progressed(rounds(2))
+    assert path.read_text().count("\n") == 3
     path.unlink()
     file.finished(rounds(2), {})
     assert path.read_text().count("\n") == 3

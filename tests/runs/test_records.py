@@ -31,15 +31,15 @@ def test_nothing_is_there_and_nothing_is_made_before_something_is_kept(records: 
 def test_what_is_kept_is_found_again(records: Records) -> None:
     run = records.begin(about(), [])
     records.add(run, ROWS[:3])
-    records.add(run, ROWS[3:4])
+    records.add(run, ROWS[3:5])
 
     (found,) = records.every()
     assert found.id == run == about().key
     assert found.about == about()
-    assert (found.state, found.reason, found.reached, found.result) == ("running", "", 4, None)
-    assert found.spent == {"seconds": 2.5, "bytes_down": 100_000, "bytes_up": 90_000}
+    assert (found.state, found.reason, found.reached, found.result) == ("running", "", 5, None)
+    assert found.spent == {"seconds": 3.75, "bytes_down": 150_000, "bytes_up": 135_000}
     assert found.best == ROWS[3]
-    assert records.rounds(run) == ROWS[:4]
+    assert records.rounds(run) == ROWS[:5]
 
     records.end(run, "finished", result={"rounds": 4, "valid": {"top1": 0.5}})
     (found,) = records.every()
