@@ -140,7 +140,7 @@ def plot(
             "--out",
             metavar="FILE.svg|FILE.png",
             envvar="NWP_RUNS_PLOT_OUT",
-            help="Write a picture instead (matplotlib).",
+            help="Write a picture instead.",
         ),
     ] = None,
     as_json: Json = False,

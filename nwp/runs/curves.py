@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from nwp.errors import BadInput, BadSettings
+from nwp.errors import BadSettings
+from nwp.files import write_atomic
 from nwp.runs.metrics import Row
 
 Point = tuple[float, float]
@@ -28,6 +30,7 @@ AXES: Mapping[str, str] = {
 }
 MARKS = "●○▲△■□◆◇"
 FORMATS = (".svg", ".png")
+_PIXELS, _SHARP = (760, 420), 144  # of a picture; dots an inch of PNG, two a pixel
 
 
 @dataclass(frozen=True)
@@ -101,34 +104,26 @@ def draw(curves: Sequence[Curve], width: int, height: int = 16) -> list[str]:
 def save(curves: Sequence[Curve], path: Path, metric: str, axis: str) -> None:
     """Write a picture, SVG or PNG by the name of the file; the same curves give the same bytes.
 
-    BadSettings for another form, BadInput where matplotlib is not installed.
+    BadSettings for another form.
     """
     if path.suffix.lower() not in FORMATS:
         raise BadSettings(f"{path} is no picture", f"Name it with {' or '.join(FORMATS)}.")
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise BadInput(
-            "pictures need matplotlib, which is not installed",
-            "Install it (pip install matplotlib), or leave --out away to see the curves here.",
-        ) from error
-    with mpl.rc_context({"svg.hashsalt": "nwp"}):
-        figure = Figure(figsize=(8, 5), layout="constrained")
-        axes = figure.add_subplot()
+    from nwp.report.drawing import stacked, style
+
+    form = path.suffix.lower().removeprefix(".")
+    with style():
+        figure, (axes,) = stacked("runs", *_PIXELS)
         for curve in curves:
-            axes.plot(
-                [x for x, _ in curve.points],
-                [y for _, y in curve.points],
-                marker=".",
-                label=curve.name,
-            )
+            x, y = zip(*curve.points, strict=True) if curve.points else ((), ())
+            axes.plot(x, y, marker=".", label=curve.name)
         axes.set_xlabel(AXES[axis])
         axes.set_ylabel(METRICS[metric])
-        axes.grid(alpha=0.3)
         axes.legend()
-        written = {"Date": None} if path.suffix.lower() == ".svg" else {"Software": None}
-        figure.savefig(path, metadata=written, dpi=150)
+        drawn = io.BytesIO()
+        # Neither a date nor the version of matplotlib: other bytes of the same picture.
+        unsaid = {"Date": None, "Creator": None} if form == "svg" else {"Software": None}
+        figure.savefig(drawn, format=form, dpi=_SHARP, metadata=unsaid)
+    write_atomic(path, drawn.getvalue())
 
 
 def _not_too_many(curves: Sequence[Curve]) -> None:

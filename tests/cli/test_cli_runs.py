@@ -211,7 +211,6 @@ def test_what_cannot_be_drawn_is_said(nwp: Nwp, past: Place, tmp_path: Path) -> 
 
 
 def test_curves_are_drawn_into_a_picture(nwp: Nwp, past: Place, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="pictures need matplotlib")
     found = nwp("runs", "plot", "first", "second", "--out", tmp_path / "c.svg", "--json").result()
     assert found["file"] == str(tmp_path / "c.svg")
     assert b"<svg" in (tmp_path / "c.svg").read_bytes()

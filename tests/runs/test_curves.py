@@ -88,7 +88,6 @@ def test_large_values_are_short(tmp_path: Path) -> None:
 
 
 def test_a_picture_is_the_same_each_time(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="pictures need matplotlib")
     curves = [curve_of("first", ROWS, "loss", "round"), curve_of("second", ROWS, "loss", "round")]
     for name in ("a.svg", "b.svg", "c.png"):
         save(curves, tmp_path / name, "loss", "round")
