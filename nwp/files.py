@@ -108,6 +108,13 @@ def shipped(name: str) -> Path:
     return inside if inside.exists() else package.parent / name
 
 
+def data_home() -> Path:
+    """The folder for what nwp keeps of its user: NWP_HOME, else the user's own place for data."""
+    from platformdirs import user_data_path
+
+    return Path(os.environ.get("NWP_HOME") or user_data_path("nwp"))
+
+
 def _make_folder(folder: Path) -> None:
     """Make a folder and those above it, each on disk before something is put into it."""
     if folder.is_dir():

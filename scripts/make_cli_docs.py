@@ -28,6 +28,11 @@ COMMANDS = (
     "corpus verify",
     "corpus import",
     "corpus remove",
+    "runs list",
+    "runs show",
+    "runs compare",
+    "runs plot",
+    "runs forget",
     "config show",
 )
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "cli.md"

@@ -12,7 +12,7 @@ from nwp.cli.output import err, figure, megabytes, out, percent, print_json
 
 if TYPE_CHECKING:
     from nwp.tasks.demo import Demonstration
-    from nwp.tasks.train import Started
+    from nwp.tasks.watching import Started
     from nwp.workers.simulation import Simulation
 
 

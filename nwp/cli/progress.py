@@ -12,7 +12,7 @@ from nwp.cli.output import err, figure, megabytes, percent
 
 if TYPE_CHECKING:
     from nwp.federated.state import RoundReport, RunState
-    from nwp.tasks.train import Started, Watcher
+    from nwp.tasks.watching import Started, Watcher
     from nwp.workers.simulation import Simulation
 
 
@@ -84,7 +84,7 @@ class Rounds:
 
     def watcher(self) -> Watcher:
         """As training wants it."""
-        from nwp.tasks.train import Watcher
+        from nwp.tasks.watching import Watcher
 
         return Watcher(self.enrolled, self.started, self.round_done, self.warned)
 

@@ -11,6 +11,7 @@ import typer
 
 from nwp.cli.output import err, figure, megabytes, out, percent, print_json, tell_of
 from nwp.cli.reading import Columns, Dates, Form, Me, SkipBad, read_options
+from nwp.cli.tracking import MLflowAddress, Record, TensorBoardFolder
 from nwp.errors import Interrupted
 
 Corpus = Annotated[
@@ -42,6 +43,12 @@ Workers = Annotated[
 _RUN, _MODEL, _LOCAL, _SERVER = "Run", "Model", "Local training", "Server"
 _MESSAGES = "Messages"
 _WHO = "Who takes part in a round"
+# What decides only how or where a model is made, and who is told.
+_FLAGS_OF_RUNNING = ("--json", "--resume", "--force", "--record", "--no-record")
+_OPTIONS_OF_RUNNING = (
+    *("--out", "--processes", "--engine", "--ray-address"),
+    *("--tensorboard", "--mlflow"),
+)
 
 
 def train(
@@ -280,6 +287,9 @@ def train(
             help="Of an update that topk sends a round; else 0.01.",
         ),
     ] = None,
+    record: Record = True,
+    tensorboard: TensorBoardFolder = None,
+    mlflow: MLflowAddress = None,
     form: Form = "",
     columns: Columns = "",
     dates: Dates = "",
@@ -297,6 +307,8 @@ def train(
 
     CORPUS may be any export that `nwp corpus formats` lists, as it is.
 
+    DIR/run/metrics.csv has a row of figures a round; `nwp runs` lists, compares and draws past runs.
+
     Ctrl-C stops after the last finished round; the same command with --resume goes on from there
     and gives the same bytes.
     """
@@ -309,6 +321,7 @@ def train(
     from nwp.federated.participation import Participation
     from nwp.federated.schedules import Schedule
     from nwp.federated.weighting import Weighting
+    from nwp.tasks.tracking import chosen_trackers
     from nwp.tasks.train import TrainOptions, train_bundle
 
     usual = algorithm_of(algorithm)
@@ -355,6 +368,7 @@ def train(
         engine=engine,
         ray_address=ray_address,
     )
+    trackers = chosen_trackers(record=record, tensorboard=tensorboard, mlflow=mlflow)
     out_folder = out_folder or Path(f"{plain_name(corpus)}-model")
     found = load_corpus(
         corpus,
@@ -373,6 +387,7 @@ def train(
                 resume=resume,
                 force=force,
                 watcher=progress.watcher(),
+                trackers=trackers,
             )
     except KeyboardInterrupt:
         again = shlex.join(["nwp", *_without(sys.argv[1:], "--force", "--resume"), "--resume"])
@@ -414,13 +429,13 @@ def _without(words: list[str], *flags: str) -> list[str]:
 
 
 def _repeatable() -> str:
-    """The command line for the model card: without what decides only how or where it runs, so that
-    equal models have equal cards."""
-    words = iter(_without(sys.argv[1:], "--json", "--resume", "--force"))
+    """The command line for the model card: without what decides nothing of the model, so that equal
+    models have equal cards."""
+    words = iter(_without(sys.argv[1:], *_FLAGS_OF_RUNNING))
     kept: list[str] = []
     for word in words:
         name, _, value = word.partition("=")
-        if name in ("--out", "--processes", "--engine", "--ray-address"):
+        if name in _OPTIONS_OF_RUNNING:
             if not value:
                 next(words, None)
             continue

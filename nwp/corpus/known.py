@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 from nwp.corpus.published import PUBLISHED
 from nwp.corpus.readers.nltk_data import corpora as nltk_corpora
-from nwp.files import shipped
+from nwp.files import data_home, shipped
 
 NLTK = "nltk:"
 """Before the name of any package of NLTK, known here or not."""
@@ -35,9 +34,7 @@ class Known:
 def home() -> Path:
     """The folder for corpora that are fetched or split here: NWP_HOME/corpora, else the user's own
     place for data."""
-    from platformdirs import user_data_path
-
-    return Path(os.environ.get("NWP_HOME") or user_data_path("nwp")) / "corpora"
+    return data_home() / "corpora"
 
 
 def known_corpora() -> dict[str, Known]:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import math
-import os
-import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +15,7 @@ from typing import Any
 from nwp import __version__
 from nwp.corpus.split import held_out, only, part_of
 from nwp.corpus.types import Corpus
-from nwp.errors import BadCorpus, BadInput, BadSettings, NoQuorum
+from nwp.errors import BadCorpus, BadSettings, NoQuorum
 from nwp.evaluation.counts import metrics
 from nwp.evaluation.phases import VALIDATE, total
 from nwp.federated.algorithms import algorithm
@@ -31,20 +28,25 @@ from nwp.federated.plan import SurveyPlan, TrainPlan, plan_digest
 from nwp.federated.protocol import Replies
 from nwp.federated.rounds import start, train
 from nwp.federated.schedules import Schedule, schedule_text
-from nwp.federated.state import STATE, Checkpoint, RunState
+from nwp.federated.state import Checkpoint, RunState
 from nwp.federated.surveying import SURVEY, read_survey
 from nwp.federated.weighting import Weighting
-from nwp.files import remove_partial, told, write_atomic
-from nwp.model.bundle import SETTINGS, WEIGHTS, Bundle, load_bundle, save_bundle
+from nwp.files import told, write_atomic
+from nwp.model.bundle import SETTINGS, Bundle, load_bundle, save_bundle
 from nwp.model.config import ModelConfig
 from nwp.model.lstm import FloatArray, NextWordModel
+from nwp.runs.metrics import MetricsFile
+from nwp.runs.trackers import Tracker
+from nwp.tasks.run_folder import RunFolder
 from nwp.tasks.start import start_bundle, weights_of
+from nwp.tasks.tracking import tracked
+from nwp.tasks.watching import Started, Watcher, telling_of_the_end, together
 from nwp.text.building import Survey, build_vocabulary, word_frequencies
 from nwp.text.tokenizer import words_of
 from nwp.text.vocabulary import FIRST_WORD
 from nwp.workers.channel import Tap
 from nwp.workers.engines import make_engine
-from nwp.workers.simulation import Job, Simulation, deal, usual_workers
+from nwp.workers.simulation import Simulation, deal, usual_workers
 
 _WRITE_IT = "then --resume writes it."
 _UNDECISIVE = ("processes", "engine", "ray_address")
@@ -107,30 +109,6 @@ class TrainOptions:
         return {k: v for k, v in asdict(self).items() if k not in _UNDECISIVE}
 
 
-@dataclass(frozen=True)
-class Started:
-    """Told before the first round: who takes part under which plan, and what the survey of words,
-    with its threshold `k`, has brought."""
-
-    simulation: Simulation
-    job: Job
-    plan: TrainPlan
-    surveys: Mapping[str, Survey]
-    k: int
-    state: RunState
-    parameters: int
-
-
-@dataclass
-class Watcher:
-    """What a caller may be told while training runs; every function may be left as it is."""
-
-    enrolled: Callable[[Simulation], None] = lambda simulation: None
-    started: Callable[[Started], None] = lambda started: None
-    round_done: Callable[[RunState], None] = lambda state: None
-    warned: Callable[[str], None] = lambda text: None
-
-
 def train_bundle(
     corpus: Corpus,
     out: Path,
@@ -141,48 +119,46 @@ def train_bundle(
     force: bool = False,
     watcher: Watcher | None = None,
     tap: Tap | None = None,
+    trackers: Sequence[Tracker] = (),
 ) -> dict[str, Any]:
     """Train and write the bundle to `out`; returns what `nwp train --json` prints.
 
-    The state of the run is in `out/run`. With `resume`, a run goes on after its last durable round
-    and a finished one gives its result again; `force` begins anew. BadInput when `out` holds
-    something and neither is asked, or while another process trains into it. NwpError when the disk
-    is full or may not be written: what is durable stays.
+    The state of the run is in `out/run`, and there its rounds' figures in `metrics.csv`. `trackers`
+    are told the figures, too; none of them can stop training. With `resume`, a run goes on after its
+    last durable round and a finished one gives its result again; `force` begins anew. BadInput when
+    `out` holds something and neither is asked, or while another process trains into it. NwpError
+    when the disk is full or may not be written: what is durable stays.
     """
     watcher = watcher or Watcher()
     held = held_out(corpus, options.held_out, options.seed)
     every = only(corpus, set(corpus.users) - set(held)) if held else corpus
     corpus, words = _with_words(every)
-    with _Run(out, _fingerprint(corpus, options), resume=resume) as run:
+    with RunFolder(out, _fingerprint(corpus, options), resume=resume) as run:
         finished = run.check(force=force)
         if finished is not None:
             return finished
-        began = time.perf_counter()
-        deals = deal(list(corpus.users), options.workers or usual_workers(len(corpus.users)))
-        name, address = options.engine, options.ray_address
-        engine = make_engine(options.processes, name=name, ray_address=address)
-        simulation = Simulation(
-            corpus,
-            deals,
-            engine,
-            refusing=frozenset(options.refuse),
-            tap=tap,
-            stragglers=options.stragglers,
-            memory=run.folder / "workers",
+        track = tracked(
+            [MetricsFile(run.metrics), *trackers],
+            out=out,
+            fingerprint=run.fingerprint,
+            corpus=Path(corpus.name).name,
+            settings=asdict(options),
+            command=command,
+            warn=watcher.warned,
         )
-        try:
-            with simulation as sim:
-                watcher.enrolled(sim)
-                trained = _train(sim, run, options, watcher)
-        finally:
-            engine.close()
-        bundle = _finished_bundle(corpus, words, options, trained, command)
-        seconds = round(time.perf_counter() - began, 1)
-        left = {"held_out": list(held), "without_words": len(every.users) - len(corpus.users)}
-        result = {"model": str(out), **_result(trained, seconds), **left}
-        with told("training is done, but its bundle can't be written", _WRITE_IT):
-            save_bundle(bundle, out)
-            write_atomic(run.result, json.dumps(result) + "\n")
+        # First those who keep what has been reached, then those who show it.
+        watcher = together(track, watcher)
+        with telling_of_the_end(watcher):
+            began = time.perf_counter()
+            trained = _trained(corpus, run, options, watcher, tap)
+            bundle = _finished_bundle(corpus, words, options, trained, command)
+            seconds = round(time.perf_counter() - began, 1)
+            left = {"held_out": list(held), "without_words": len(every.users) - len(corpus.users)}
+            result = {"model": str(out), **_result(trained, seconds), **left}
+            with told("training is done, but its bundle can't be written", _WRITE_IT):
+                save_bundle(bundle, out)
+                write_atomic(run.result, json.dumps(result) + "\n")
+            watcher.finished(result)
         return result
 
 
@@ -197,7 +173,31 @@ class _Trained:
     algorithm: str
 
 
-def _train(sim: Simulation, run: _Run, options: TrainOptions, watcher: Watcher) -> _Trained:
+def _trained(
+    corpus: Corpus, run: RunFolder, options: TrainOptions, watcher: Watcher, tap: Tap | None
+) -> _Trained:
+    """Training over datasites that are there for as long as it takes."""
+    deals = deal(list(corpus.users), options.workers or usual_workers(len(corpus.users)))
+    name, address = options.engine, options.ray_address
+    engine = make_engine(options.processes, name=name, ray_address=address)
+    simulation = Simulation(
+        corpus,
+        deals,
+        engine,
+        refusing=frozenset(options.refuse),
+        tap=tap,
+        stragglers=options.stragglers,
+        memory=run.folder / "workers",
+    )
+    try:
+        with simulation as sim:
+            watcher.enrolled(sim)
+            return _train(sim, run, options, watcher)
+    finally:
+        engine.close()
+
+
+def _train(sim: Simulation, run: RunFolder, options: TrainOptions, watcher: Watcher) -> _Trained:
     """Survey, plan, approval, rounds: everything that the workers take part in."""
     beginning, surveys = _beginning(sim, options)
     plan = _plan(sim, options, beginning)
@@ -382,119 +382,3 @@ def _fingerprint(corpus: Corpus, options: TrainOptions) -> str:
     for user, texts in corpus.users.items():
         digest.update(json.dumps([user, *texts]).encode())
     return digest.hexdigest()
-
-
-@dataclass
-class _Run:
-    """The folder of a run, `out/run`. Nothing is written before `begin`: a run that can't begin
-    leaves no trace, and no harm to the one that it was to replace.
-
-    A context manager: from `check` or `begin` on the folder is locked, until the process ends.
-    """
-
-    out: Path
-    fingerprint: str
-    resume: bool
-    _lock: int | None = None
-
-    @property
-    def folder(self) -> Path:
-        """Where the state of the run is kept."""
-        return self.out / "run"
-
-    @property
-    def result(self) -> Path:
-        """What a finished run came to."""
-        return self.folder / "result.json"
-
-    @property
-    def _mark(self) -> Path:
-        return self.folder / "fingerprint"
-
-    def __enter__(self) -> _Run:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._lock is not None:
-            os.close(self._lock)
-
-    def check(self, *, force: bool) -> dict[str, Any] | None:
-        """Can this run begin in `out`, or go on there? The result, if it is finished already."""
-        if self.out.exists() and not self.out.is_dir():
-            raise BadInput(f"{self.out} is a file", "Give --out a folder.")
-        there = {path.name for path in self.out.iterdir()} if self.out.exists() else set()
-        bundled = {WEIGHTS, SETTINGS} <= there
-        begun = self._mark.exists() or (there == {self.folder.name} and self._is_empty())
-        if there and not (begun or bundled):
-            raise BadInput(
-                f"{self.out} already holds something, and no training run",
-                "Give --out a folder that is new or empty.",
-            )
-        if there and not (self.resume or force):
-            raise BadInput(
-                f"{self.out} already holds a training run",
-                "Go on with --resume, begin anew with --force, or give another --out.",
-            )
-        if self.folder.is_dir():
-            self._take()
-        if not self.resume:
-            return None
-        if self._mark.exists() and self._mark.read_bytes().strip() != self.fingerprint.encode():
-            raise BadInput(
-                f"the run in {self.out} has other settings, or the corpus has changed",
-                "Resume with exactly the settings it was started with, or begin anew with --force.",
-            )
-        if bundled and not self._mark.exists():
-            raise BadInput(
-                f"{self.out} holds a model without the run that made it",
-                "Go on from its weights with --from and another --out, or begin anew with --force.",
-            )
-        return self._finished() if bundled else None
-
-    def _is_empty(self) -> bool:
-        """Does the folder hold nothing but what a killed beginning leaves?"""
-        return all(path.name.startswith(f".{self._mark.name}.") for path in self.folder.iterdir())
-
-    def _finished(self) -> dict[str, Any] | None:
-        """The result of a run that has come to its end; None when it is not there, or damaged."""
-        try:
-            found = json.loads(self.result.read_bytes())
-        except (FileNotFoundError, ValueError):
-            return None
-        return found if isinstance(found, dict) else None
-
-    def begin(self) -> None:
-        """Make the folder of the run; an older run's content goes, unless this one goes on from it.
-
-        Killed at any point, it leaves the older run, or one that has not begun.
-        """
-        with told(f"no run can begin in {self.out}", "then give the same command again."):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._take()
-            for folder in (self.folder, self.out):
-                remove_partial(folder)
-            if not self.resume:
-                for path in (self.result, self.folder / STATE):
-                    path.unlink(missing_ok=True)
-            write_atomic(self._mark, self.fingerprint + "\n")
-            if not self.resume:
-                for path in self.folder.iterdir():
-                    if path.is_dir() and not path.is_symlink():
-                        shutil.rmtree(path)
-                    elif path != self._mark:
-                        path.unlink()
-
-    def _take(self) -> None:
-        """Lock the folder: two processes in one would delete each other's files."""
-        if self._lock is not None:
-            return
-        self._lock = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BadInput(
-                f"another process is training into {self.out}",
-                "Wait for its end, or give another --out.",
-            ) from error
-        except OSError:
-            pass  # a file system without locks: there it's for people to see to

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from command_line import MANY, ROUNDS, TINY, Done, Nwp, write_corpus
+from killing import Runner, runner
 
 from nwp.cli.main import execute
 
@@ -70,7 +71,7 @@ def session_patch() -> Iterator[pytest.MonkeyPatch]:
 
 
 def _trained(corpus: Path, folder: Path, rounds: tuple[str, ...], patch: pytest.MonkeyPatch) -> Any:
-    words = ["train", str(corpus), "--out", str(folder), *TINY, *rounds]
+    words = ["train", str(corpus), "--out", str(folder), *TINY, *rounds, "--no-record"]
     patch.setattr(sys, "argv", ["nwp", *words])
     assert execute(words) == 0
     return folder
@@ -92,3 +93,10 @@ def long_bundle(
     """What many rounds that nothing has interrupted come to."""
     folder = tmp_path_factory.mktemp("bundle") / "long"
     return _trained(corpus, folder, MANY, session_patch)
+
+
+@pytest.fixture(scope="session")
+def forking() -> Iterator[Runner]:
+    """Runs command lines in processes that can be killed at chosen moments."""
+    with runner() as found:
+        yield found

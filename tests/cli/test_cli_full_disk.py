@@ -48,7 +48,7 @@ def test_where_a_checkpoint_cannot_be_written_the_one_before_is_gone_on_from(
     assert "ulimit -f" in said
     assert "go on with --resume: round 2 is kept" in said
     assert sorted(path.name for path in Path("m/run").iterdir()) == [
-        *("fingerprint", "round-1.safetensors", "round-2.safetensors", "state.json")
+        *("fingerprint", "metrics.csv", "round-1.safetensors", "round-2.safetensors", "state.json")
     ]
     assert json.loads(Path("m/run/state.json").read_text()) == {"round": 2}
     assert nwp(*words, "--resume").result()["resumed_from"] == 2
@@ -110,7 +110,7 @@ def test_a_disk_that_is_really_full(corpus: Path, bundle: Path) -> None:
     )
     assert error["hint"] == ("Free some space there, then go on with --resume: round 2 is kept.")
     assert sorted(path.name for path in Path("first/run").iterdir()) == [
-        *("fingerprint", "round-1.safetensors", "round-2.safetensors", "state.json")
+        *("fingerprint", "metrics.csv", "round-1.safetensors", "round-2.safetensors", "state.json")
     ]
     assert json.loads(Path("second.json").read_text())["resumed_from"] == 2
     assert bundle_bytes(Path("second")) == bundle_bytes(bundle)

@@ -7,25 +7,19 @@ import json
 import os
 import random
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from command_line import TINY, bundle_bytes
-from killing import Kill, Ran, Runner, runner
+from killing import Kill, Ran, Runner
 from safetensors import safe_open
 
 KILLED = -signal.SIGKILL
 SHORT = ("--rounds", "2", "--validate-every", "1")
 USUAL = ("--rounds", "4", "--validate-every", "2")
 Train = Callable[..., Ran]
-
-
-@pytest.fixture(scope="session")
-def forking() -> Iterator[Runner]:
-    with runner() as found:
-        yield found
 
 
 @pytest.fixture

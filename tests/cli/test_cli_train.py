@@ -118,8 +118,8 @@ def test_force_begins_anew(nwp: Nwp, corpus: Path, bundle: Path) -> None:
 
     assert (again["rounds"], again["resumed_from"]) == (2, None)
     assert sorted(path.name for path in Path("m/run").iterdir()) == [
-        *("fingerprint", "result.json", "round-1.safetensors", "round-2.safetensors"),
-        "state.json",
+        *("fingerprint", "metrics.csv", "result.json"),
+        *("round-1.safetensors", "round-2.safetensors", "state.json"),
     ]
     assert json.loads(Path("m/settings.json").read_text())["about"]["training"]["rounds"] == 2
 

@@ -75,6 +75,12 @@ def test_from_a_folder_of_texts_to_suggestions(nwp: Run, tmp_path: Path) -> None
     assert [row["user"] for row in evaluated["users"]] == sorted(DIARIES)
     assert set(evaluated["baselines"]) == {"unigram", "trigram_kn", "local_only", "untrained"}
 
+    (run,) = _object(nwp("runs", "list", "--json"))["runs"]
+    assert (run["state"], run["rounds"], run["perplexity"]) == (
+        *("finished", 3),
+        trained["valid"]["perplexity"],
+    )
+
     suggested = _object(nwp("suggest", "see you tom", "--model", "my-model", "--json"))
     assert suggested["suggestions"][0]["word"] == "tomorrow"
 
@@ -82,8 +88,12 @@ def test_from_a_folder_of_texts_to_suggestions(nwp: Run, tmp_path: Path) -> None
     assert lost.returncode == 3
     assert json.loads(lost.stdout)["error"]["kind"] == "bad-bundle"
     assert {path.name for path in (tmp_path / "home").iterdir()} == {
-        *("notes", "mine.jsonl.gz", "my-model")
+        *("notes", "mine.jsonl.gz", "my-model", ".local")
     }
+    kept = [path for path in (tmp_path / "home" / ".local").rglob("*") if path.is_file()]
+    assert [str(path.relative_to(tmp_path / "home")) for path in kept] == [
+        ".local/share/nwp/runs.sqlite"
+    ]
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
 
