@@ -27,6 +27,8 @@ BASELINES = {
     "unigram": "Word counts of all text",
     "local_only": "Each user’s own model",
     "untrained": "Untrained model",
+    "central": "The same model, trained centrally",
+    "personal": "This model, tuned by each user",
 }
 
 

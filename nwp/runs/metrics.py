@@ -114,6 +114,18 @@ class MetricsFile:
         self._written, self._torn = len(history), False
 
 
+def read_metrics(path: Path) -> list[Row]:
+    """The rows of such a file, empty cells as None; none where there is no file, or no such one."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return [
+                {name: kind(row[name]) if row[name] else None for name, kind in COLUMNS.items()}
+                for row in csv.DictReader(file)
+            ]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
 def _csv(history: Sequence[RoundReport]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(row_of(r).values() for r in history)

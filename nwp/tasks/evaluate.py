@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,8 @@ from nwp.federated.parcel import Parcel
 from nwp.federated.plan import EvaluatePlan
 from nwp.model.bundle import Bundle, load_bundle
 from nwp.model.lstm import FloatArray
+from nwp.runs.metrics import read_metrics
+from nwp.tasks.run_folder import RunFolder
 from nwp.tasks.start import start_weights, weights_of
 from nwp.text.spelling import Speller, spell
 from nwp.text.vocabulary import encode
@@ -53,7 +55,8 @@ from nwp.workers.simulation import Simulation, deal, usual_workers
 class Evaluation:
     """Counts by user (empty when they are withheld), their sum, slices of all users, and baselines'
     counts by user; what was evaluated on what, and how long it took, is in `about`. `noisy` are deciles
-    over users whose rows are withheld."""
+    over users whose rows are withheld; `curve` has the rounds of the run that made the model, where that
+    lies beside it."""
 
     users: Mapping[str, Counts]
     total: Counts
@@ -63,6 +66,7 @@ class Evaluation:
     about: Mapping[str, Any]
     examples: Sequence[Example] = field(default_factory=tuple)
     noisy: Mapping[str, Any] | None = None
+    curve: Sequence[Mapping[str, Any]] = ()
 
     @property
     def rows(self) -> Rows:
@@ -88,6 +92,8 @@ class Evaluation:
             found["groups"] = groups(rows)
         elif self.noisy:
             found["over_users"] = {"perplexity": dict(self.noisy)}
+        if self.curve:
+            found["curve"] = list(self.curve)
         if self.examples:
             found["examples"] = [example.as_json() for example in self.examples]
         if self.baselines:
@@ -135,7 +141,8 @@ def evaluate_bundle(
     watch: Callable[[int, int], None] = lambda done, users: None,
 ) -> Evaluation:
     """Evaluate the bundle that lies in the folder `model`: see `evaluate`."""
-    return evaluate(corpus, load_bundle(model), options, watch, model.name)
+    found = evaluate(corpus, load_bundle(model), options, watch, model.name)
+    return replace(found, curve=_curve(model))
 
 
 def evaluate(
@@ -181,6 +188,18 @@ def evaluate(
         examples=pick(corpus, bundle, weights, options.part, options.examples),
         noisy=noisy,
     )
+
+
+def _curve(model: Path) -> list[dict[str, Any]]:
+    """How the model's own run went, round by round."""
+    return [
+        {
+            **{k: row[k] for k in ("round", "loss", "words", "seconds", "bytes_up", "bytes_down")},
+            "valid": row["valid_perplexity"]
+            and {k: row[f"valid_{k}"] for k in ("perplexity", "top1", "top3")},
+        }
+        for row in read_metrics(RunFolder(model, "", resume=False).metrics)
+    ]
 
 
 def _about(

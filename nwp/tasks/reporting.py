@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,11 +34,12 @@ class Files:
 
 def write_files(payload: Mapping[str, Any], files: Files) -> Iterator[Path]:
     """Write them all, each whole or not at all, and tell which."""
-    for path, write in (
-        (files.csv, lambda p: write_csv(payload["users"], p)),
-        (files.parquet, lambda p: write_parquet(payload["users"], p)),
-        (files.report, lambda p: write_page(payload, p)),
-    ):
+    writers: tuple[tuple[Path | None, Callable[[Path], None]], ...] = (
+        (files.csv, lambda path: write_csv(payload["users"], path)),
+        (files.parquet, lambda path: write_parquet(payload["users"], path)),
+        (files.report, lambda path: write_page(payload, path)),
+    )
+    for path, write in writers:
         if path is not None:
             with told(f"{path} can't be written", "then give the same command again."):
                 write(path)
