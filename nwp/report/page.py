@@ -33,7 +33,7 @@ from nwp.report.data import (
     part,
     rows,
 )
-from nwp.report.plots import TITLES, figures, svg
+from nwp.report.plots import MANY, TITLES, figures, svg
 
 if TYPE_CHECKING:
     import jinja2
@@ -140,6 +140,7 @@ def render(payload: Payload) -> str:
         users=users,
         blob=_blob(users),
         few=FEW,
+        many=len(users["rows"]) > MANY,
         groups=_groups(found),
         slices={by: rows(found, "slices", by) for by in ("position", "frequency", "length")},
         examples=_examples(found),

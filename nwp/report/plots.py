@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["FORMATS", "TITLES", "figures", "save", "svg"]
+__all__ = ["FORMATS", "MANY", "TITLES", "figures", "save", "svg"]
 
-_MANY = 1500  # dots that still can be told apart, and that a page still carries easily
+MANY = 1500  # dots that still can be told apart, and that a page still carries easily
 _HEAD: dict[str, Any] = {"fontsize": 12, "color": LIGHT["muted"], "loc": "left", "pad": 8}
 _FIFTHS = [0, 0.2, 0.4, 0.6, 0.8, 1]
 _PERCENT = [f"{100 * share:.0f}%" for share in _FIFTHS]
@@ -135,7 +135,7 @@ def scatter(payload: Payload, width: int = HALF) -> Figure | None:
         log_axis(axes, "x", words.min(), words.max(), most)
         log_axis(axes, "y", perplexity.min(), perplexity.max(), 6)
         axes.grid(True)
-        if len(found) > _MANY:
+        if len(found) > MANY:
             cells = axes.hexbin(
                 words, perplexity, gridsize=28 if width < HALF else 40, xscale="log", yscale="log",
                 mincnt=1, linewidths=0,
@@ -351,7 +351,7 @@ def _bars(
 
 
 def _short(name: str) -> str:
-    return name if len(name) < 25 else f"{name[:23]}…"
+    return name if len(name) < 33 else f"{name[:31]}…"
 
 
 def _mark(above: Axes, axes: Axes, marks: Sequence[tuple[str, float, str]]) -> None:
@@ -374,7 +374,7 @@ def _mark(above: Axes, axes: Axes, marks: Sequence[tuple[str, float, str]]) -> N
             end = axes.get_xlim()[1]
             _note(above, (end, row), f"{text} →", (0, 0), "center", above.transData, side, color)
             continue
-        stem = above.plot([value, value], [-0.9, row], color=LIGHT[color], linewidth=1, alpha=0.55)
+        stem = above.plot([value, value], [-1.05, row], color=LIGHT[color], linewidth=1, alpha=0.55)
         stem[0].set_clip_on(False)
         above.plot(value, row, "o", color=LIGHT[color], markersize=6)
         _note(above, (value, row), text, offset, "center", above.transData, side, color)

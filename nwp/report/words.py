@@ -176,6 +176,8 @@ def _beaten(payload: Payload) -> str:
         "Word counts of all text": "word counts",
         "Each user’s own model": "each user’s own model",
         "Untrained model": "the untrained model",
+        "The same model, trained centrally": "the same model trained centrally",
+        "This model, tuned by each user": "the model once each user has tuned it",
     }
     better: list[str] = []
     worse: list[str] = []

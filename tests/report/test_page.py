@@ -369,6 +369,7 @@ def test_withheld_rows_are_told_instead_of_a_table(payload: Payload) -> None:
     assert "rows" not in page.ids()
     assert "The rows of 60 users are withheld by their owners" in page.words
     assert "noise was added (ε = 0.5)" in page.words
+    assert "Only sums of all of them, and a noisy histogram, were sent" in page.words
     assert "plot-distribution" in html
     assert "plot-scatter" not in html
     assert "for 60 users" in page.inside["h1"][0]
@@ -410,6 +411,8 @@ def test_three_thousand_users_fit_into_three_megabytes(make: Callable[..., Paylo
     assert static
     assert static[0].count("<tr") == PAGE + 1
     assert "The first 100 of 3,000 users" in page.words
+    assert "Each cell holds users" in page.words
+    assert "Each dot is a user" not in page.words
 
 
 def test_same_payload_same_bytes(payload: Payload, make: Callable[..., Payload]) -> None:
