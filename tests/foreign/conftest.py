@@ -39,7 +39,9 @@ class Slow:
 
     def p(self, history: Sequence[str], word: str) -> float:
         """P(word | history) by the definition of the format."""
-        gram = (*history[max(0, len(history) - self.order + 1) :], word) if self.order > 1 else (word,)
+        gram = (
+            (*history[max(0, len(history) - self.order + 1) :], word) if self.order > 1 else (word,)
+        )
         if gram in self.table:
             return float(10 ** self.table[gram][0])
         if len(gram) == 1:
