@@ -27,7 +27,10 @@ def compare(
     corpus: Corpus,
     models: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[MODEL]...", help="Bundles; otherwise the one that ships."),
+        typer.Argument(
+            metavar="[MODEL]...",
+            help="Bundles, and models of others (model.arpa); otherwise the bundle that ships.",
+        ),
     ] = None,
     beside: With = "",
     split: Split = "test",

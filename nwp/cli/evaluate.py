@@ -51,7 +51,11 @@ Split = Annotated[
 ]
 Model = Annotated[
     Path | None,
-    typer.Option("--model", metavar="DIR", help="The bundle; otherwise the one that ships."),
+    typer.Option(
+        "--model",
+        metavar="PATH",
+        help="The bundle, otherwise the one that ships; or a model of others: model.arpa.",
+    ),
 ]
 
 

@@ -60,7 +60,7 @@ def compare_models(
     options: EvaluateOptions,
     watch: Callable[[int, int], None] = lambda done, users: None,
 ) -> Compared:
-    """Evaluate each bundle, and the first one's baselines, user by user.
+    """Evaluate each model, bundle or not, and the first one's baselines, user by user.
 
     BadSettings when there is only one model and no baseline. Refused where rows of users are withheld:
     without them nobody can be compared with themselves.
@@ -68,7 +68,7 @@ def compare_models(
     if len(models) + len(options.baselines) < 2:
         raise BadSettings(
             "one model alone can't be compared",
-            "Name another bundle, or baselines: --with unigram,trigram_kn.",
+            "Name another model, or baselines: --with unigram,trigram_kn.",
         )
     if not corpus.own:
         raise Refused(

@@ -1,4 +1,7 @@
-"""Evaluate a bundle on a corpus: the text lies on workers, the weights go there, counts come back."""
+"""Evaluate a bundle on a corpus: the text lies on workers, the weights go there, counts come back.
+
+A model of others (`nwp.foreign`) is evaluated here, on the caller's own text alone.
+"""
 
 from __future__ import annotations
 
@@ -34,18 +37,19 @@ from nwp.evaluation.counts import COLUMNS, Counts, Rows, metrics
 from nwp.evaluation.examples import Example, pick
 from nwp.evaluation.over_users import groups, intervals, spread
 from nwp.evaluation.phases import EVALUATE, read_counts, read_histogram, read_slices
-from nwp.evaluation.scoring import chunks, count_group, join
+from nwp.evaluation.scoring import chunks, count_group, count_with, join
 from nwp.evaluation.slices import Slices, calibration_json, slices_json
 from nwp.federated.local import LocalWork
 from nwp.federated.parcel import Parcel
 from nwp.federated.plan import EvaluatePlan
+from nwp.foreign.door import kind_of, load_predictor
 from nwp.model.bundle import Bundle, load_bundle
 from nwp.model.lstm import FloatArray
 from nwp.runs.metrics import read_metrics
 from nwp.tasks.run_folder import RunFolder
 from nwp.tasks.start import start_weights, weights_of
 from nwp.text.spelling import Speller, spell
-from nwp.text.vocabulary import encode
+from nwp.text.vocabulary import Vocabulary, encode
 from nwp.workers.engines import Engine, make_engine
 from nwp.workers.policy import Policy
 from nwp.workers.simulation import Simulation, deal, usual_workers
@@ -140,7 +144,10 @@ def evaluate_bundle(
     options: EvaluateOptions | None = None,
     watch: Callable[[int, int], None] = lambda done, users: None,
 ) -> Evaluation:
-    """Evaluate the bundle that lies in the folder `model`: see `evaluate`."""
+    """Evaluate the bundle that lies in the folder `model`, or a model of others: see `evaluate` and
+    `evaluate_foreign`."""
+    if kind_of(model):
+        return evaluate_foreign(corpus, model, options)
     found = evaluate(corpus, load_bundle(model), options, watch, model.name)
     return replace(found, curve=_curve(model))
 
@@ -169,11 +176,7 @@ def evaluate(
     runs = make_engine(options.processes, name=options.engine, ray_address=options.ray_address)
     try:
         users, total, slices, noisy = _on_workers(corpus, bundle, weights, options, runs)
-        if not total.tokens:
-            raise BadCorpus(
-                f"the {options.part} part of {corpus.name} has no words",
-                "Users need ten messages or more for a test part; --split all takes everything.",
-            )
+        _check_words(total, corpus, options)
         seconds = time.perf_counter() - began
         others = _baselines(corpus, bundle, weights, options, runs, watch)
     finally:
@@ -202,18 +205,91 @@ def _curve(model: Path) -> list[dict[str, Any]]:
     ]
 
 
+def evaluate_foreign(
+    corpus: Corpus, model: Path, options: EvaluateOptions | None = None
+) -> Evaluation:
+    """Count a model of others (`nwp.foreign.door`), user by user, in this process.
+
+    Refused for a corpus that is not the caller's own: what a worker's owner approves is a plan, and no
+    plan holds a model of others. Of baselines there are those that are fitted on text alone
+    (BadSettings for others). Examples are shown of bundles alone.
+    """
+    options = options or EvaluateOptions()
+    if not corpus.own:
+        raise Refused(
+            f"{model.name} is no bundle: no plan holds it that a worker's owner could approve, and the "
+            "text does not leave the workers",
+            "Evaluate it on text of your own, or train a bundle and evaluate that.",
+        )
+    if others := [name for name in options.baselines if name not in (UNIGRAM, TRIGRAM)]:
+        raise BadSettings(
+            f"the baseline {others[0]!r} is trained as a bundle was, and {model.name} is no bundle",
+            f"Beside it there are {UNIGRAM} and {TRIGRAM}: --with {UNIGRAM},{TRIGRAM}.",
+        )
+    foreign = load_predictor(model)
+    vocabulary, names = foreign.vocabulary, sorted(corpus.users)
+    began = time.perf_counter()
+    users: dict[str, Counts] = {}
+    total, slices = Counts(), Slices.none()
+    speller = Speller.of(vocabulary)
+    for name in names:
+        messages = part_of(corpus.users[name], options.part)
+        data = encode(messages, vocabulary)
+        letters = spell(messages, data, speller)
+        rows, some = count_with(foreign.predictor(messages), vocabulary.words, [data], [letters])
+        users[name] = Counts.from_row(rows[0])
+        total, slices = total + users[name], slices + some
+    _check_words(total, corpus, options)
+    seconds = time.perf_counter() - began
+    found: dict[str, dict[str, Counts]] = {}
+    if options.baselines:
+        parts = [_parts(corpus.users[name], vocabulary, options.part) for name in names]
+        runs = make_engine(options.processes, name=options.engine, ray_address=options.ray_address)
+        try:
+            for name in options.baselines:
+                counts = map(Counts.from_row, _ngrams(name, parts, vocabulary, runs))
+                found[name] = dict(zip(names, counts, strict=True))
+        finally:
+            runs.close()
+    about = {
+        **_measured(corpus, model.name, vocabulary, options, seconds),
+        "parameters": None,
+        "rounds": None,
+        "training": None,
+        **foreign.about,
+    }
+    return Evaluation(users, total, slices, 0, found, about)
+
+
+def _check_words(total: Counts, corpus: Corpus, options: EvaluateOptions) -> None:
+    if not total.tokens:
+        raise BadCorpus(
+            f"the {options.part} part of {corpus.name} has no words",
+            "Users need ten messages or more for a test part; --split all takes everything.",
+        )
+
+
 def _about(
     corpus: Corpus, name: str, bundle: Bundle, options: EvaluateOptions, seconds: float
 ) -> dict[str, Any]:
     """What was evaluated, on what; seconds of the model's own counting."""
     return {
-        "model": name,
-        "corpus": Path(corpus.name).name,
-        "part": options.part,
-        "vocabulary": len(bundle.vocabulary.words),
+        **_measured(corpus, name, bundle.vocabulary, options, seconds),
         "parameters": bundle.config.parameters,
         "rounds": bundle.about.get("best_round"),
         "training": bundle.about.get("training"),
+    }
+
+
+def _measured(
+    corpus: Corpus, name: str, vocabulary: Vocabulary, options: EvaluateOptions, seconds: float
+) -> dict[str, Any]:
+    """What is told of any model."""
+    return {
+        "model": name,
+        "corpus": Path(corpus.name).name,
+        "part": options.part,
+        "vocabulary": len(vocabulary.words),
         "nwp": __version__,
         "seconds": round(seconds, 2),
     }
@@ -264,7 +340,7 @@ def _baselines(
     if not options.baselines:
         return {}
     names = sorted(corpus.users)
-    users = [_parts(corpus.users[name], bundle, options.part) for name in names]
+    users = [_parts(corpus.users[name], bundle.vocabulary, options.part) for name in names]
     training = bundle.about["training"]
     work = LocalWork(
         batch=training["batch"],
@@ -287,7 +363,7 @@ def _baselines(
     found = {}
     for name in options.baselines:
         if name in (UNIGRAM, TRIGRAM):
-            rows = _ngrams(name, users, bundle, engine)
+            rows = _ngrams(name, users, bundle.vocabulary, engine)
         elif name == LOCAL:
             rows = np.concatenate(list(own(start, tuning)))
         elif name == PERSONAL:
@@ -302,16 +378,16 @@ def _baselines(
     return found
 
 
-def _parts(messages: Sequence[str], bundle: Bundle, part: str) -> Parts:
-    vocabulary, counted = bundle.vocabulary, part_of(messages, part)
+def _parts(messages: Sequence[str], vocabulary: Vocabulary, part: str) -> Parts:
+    counted = part_of(messages, part)
     train, valid = (encode(part_of(messages, name), vocabulary) for name in ("train", "valid"))
     test = encode(counted, vocabulary)
     return Parts(train, valid, test, spell(counted, test, Speller.of(vocabulary)))
 
 
-def _ngrams(name: str, users: Sequence[Parts], bundle: Bundle, engine: Engine) -> Rows:
+def _ngrams(name: str, users: Sequence[Parts], vocabulary: Vocabulary, engine: Engine) -> Rows:
     train = [user.train for user in users]
-    words, size = bundle.vocabulary.words, len(bundle.vocabulary)
+    words, size = vocabulary.words, len(vocabulary)
     share = -(-len(users) // max(1, engine.width))
     tasks = [(name, train, words, size, some) for some in chunks(users, share)]
     nothing = np.zeros(1, np.float32)

@@ -1,0 +1,1 @@
+"""Models that others trained, made fit to be evaluated on the same targets by the same counting."""
