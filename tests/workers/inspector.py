@@ -28,7 +28,8 @@ Message = tuple[str, str, str, bytes]
 Deals = Mapping[str, Sequence[str]]
 
 # What the protocol lets a worker say, written out once more: phase to fields and arrays. An update may
-# come with what its numbers are multiplied by, or with the places that they stand for.
+# come with what its numbers are multiplied by, or with the places that they stand for; counts of users whose
+# rows are withheld with a noisy histogram.
 AGREED = {
     "survey": ({"listed", "users", "words", "messages"}, {"lines", "counts"}),
     "train": ({"words", "users", "loss"}, {"update", "update_scales", "update_places"}),
@@ -40,7 +41,7 @@ AGREED = {
         },
     ),
     "validate": ({"users"}, {"counts"}),
-    "evaluate": ({"users"}, {"counts"}),
+    "evaluate": ({"users"}, {"counts", "slices", "bins", "histogram"}),
 }
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{16,}={0,2}")
 _HEX = re.compile(rb"[0-9a-fA-F]{16,}")
