@@ -53,7 +53,7 @@ def remove_abandoned(parent: Path) -> int:
     """Delete the caller's folders in `parent` whose process is dead; returns how many there were.
 
     Left alone are folders that are in use, another user's or open to one, and all that was not
-    made here: what has another name or no lock.
+    made here: what has another name, or a content and no lock.
     """
     removed = 0
     with os.scandir(parent) as entries:
@@ -91,6 +91,11 @@ def _remove_if_abandoned(path: Path) -> bool:
         about = os.fstat(folder)
         if about.st_uid != os.geteuid() or stat.S_IMODE(about.st_mode) & 0o077:
             return False
+        with os.scandir(folder) as entries:
+            empty = not any(entries)
+        if empty:  # killed before it had a lock, or when it had none any more
+            path.rmdir()
+            return True
         lock = os.open(LOCK, _TO_LOCK, dir_fd=folder)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -113,6 +113,12 @@ def test_a_deletion_that_was_stopped_halfway_is_gone_on_with(
     assert not folder.exists()
 
 
+def test_a_folder_whose_process_was_killed_before_it_had_a_lock_goes_too() -> None:
+    folder = Path(tempfile.mkdtemp(prefix="nwp-"))
+    assert remove_abandoned(folder.parent) == 1
+    assert not folder.exists()
+
+
 def test_a_folder_may_be_made_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     left, other = abandoned(), abandoned()
