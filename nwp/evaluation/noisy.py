@@ -89,9 +89,9 @@ def quantiles(counts: IntArray, epsilon: float) -> dict[str, float | int | bool 
 
     Numbers of users up to each border can only rise. With noise they don't, so the rising numbers
     nearest to them are taken (least squares: isotonic regression). Setting negative counts to 0 would
-    leave only the noise that adds users, most of it in bins where nobody is, and draw all deciles
-    towards the middle of the bins. Within a bin users are taken to be spread evenly over the logarithm
-    of perplexity, so without noise a decile is at most 10 % off; it can't be above the last border.
+    leave only the noise that adds users, most of it in bins where nobody is, and drive deciles apart.
+    Within a bin users are taken to be spread evenly over the logarithm of perplexity, so without noise
+    a decile is at most 10 % off; it can't be above the last border.
 
     ValueError when there are not `BINS` counts.
     """

@@ -24,7 +24,10 @@ UNKNOWN_PERCENT = (2, 5, 10, 20)
 
 _TOKENS, _KNOWN = COLUMNS.index("tokens"), COLUMNS.index("known")
 # Weights of users that the bootstrap has in memory at once: 2 MB, and as much twice again for drawing.
+# With many users it takes some draws at once all the same, for each time it reads all rows; products
+# of 16 and more such long draws are shared out among threads, which is slower on a busy machine.
 _AT_ONCE = 1 << 18
+_DRAWS_AT_ONCE = 8
 # In the place of infinity, which times no user is not a number; far beyond what `figures` tells apart.
 HUGE = 1e200
 
@@ -44,7 +47,6 @@ def spread(rows: Rows) -> dict[str, dict[str, float | None]]:
     word, while perplexities don't, and one user with few rare words may have more perplexity than all
     others together. The base of the logarithm makes no difference.
     """
-    rows = rows[in_order(rows)]
     found = figures(rows)
     worst = plain(figures(worst_tenth(rows).sum(0)))
     summaries = {}
@@ -153,7 +155,7 @@ def intervals(
     rows = rows[in_order(rows)]
     own = figures(rows)
     names = [name for name in own if name not in WHOLE]
-    if len(rows) < 2:
+    if not len(rows):
         return dict.fromkeys(names)
     drawn = figures(resampled(rows, seed, draws))
     return {name: interval(drawn[name], own[name], level) for name in names}
@@ -169,7 +171,7 @@ def resampled(rows: FloatArray, seed: int, draws: int) -> FloatArray:
     rows = np.minimum(rows, HUGE)
     rng = np.random.default_rng([seed, 0])
     sums = np.empty((draws, rows.shape[1]))
-    size = max(1, _AT_ONCE // users)
+    size = max(_DRAWS_AT_ONCE, _AT_ONCE // users)
     for start in range(0, draws, size):
         many = min(size, draws - start)
         drawn = rng.integers(0, users, (many, users))

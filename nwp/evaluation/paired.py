@@ -114,7 +114,8 @@ def compare(
     own_a, own_b = figures(a), figures(b)
     by_user = _by_user(a, places, own_a, own_b, same=same, seed=seed, flips=flips)
     sum_a, sum_b = figures(a.sum(0)), figures(b.sum(0))
-    drawn_a, drawn_b = (figures(sums) for sums in np.hsplit(resampled(both, seed, draws), 2))
+    # The same seed and number of users: the same draws.
+    drawn_a, drawn_b = (figures(resampled(rows, seed, draws)) for rows in (a, b))
     pooled = {
         name: Difference(
             float(sum_a[name]),

@@ -182,6 +182,13 @@ def test_histogram_counts_each_user_once():
     assert found.sum() == 500
 
 
+def test_a_border_belongs_to_the_bin_above():
+    exact = [i for i in range(1, BINS) if np.exp(np.log(BORDERS[i])) == BORDERS[i]]
+    assert len(exact) > 5
+    users = np.stack([Counts(1, 1, nll=float(np.log(BORDERS[i]))).as_row() for i in exact])
+    assert np.flatnonzero(histogram(users)).tolist() == exact
+
+
 def test_the_ends_of_the_histogram_and_users_in_no_bin():
     nobody = np.stack([Counts().as_row(), Counts(tokens=3).as_row()])
     assert not histogram(nobody).any()

@@ -192,15 +192,16 @@ def test_the_worst_tenth_is_rounded_up_and_ties_are_broken_by_what_users_have():
         user(4.0, 9),
         user(3.0, 1),
         user(3.0, 2, 0),
-        user(3.0, 4, 1, words=20),
+        user(3.0, 4, 2, words=20),
         user(3.0, 2, 1),
         user(3.0, 3),
-        *(user(2.0, 5) for _ in range(46)),
+        Counts(tokens=10, known=5, nll=15.0, hits3=3),
+        *(user(2.0, 5) for _ in range(63)),
     ]
     everybody = [*ordered, Counts(tokens=50)]  # the last has no perplexity
     shuffled = [everybody[i] for i in np.random.default_rng(0).permutation(len(everybody))]
     worst = [Counts.from_row(row) for row in worst_tenth(rows_of(*shuffled))]
-    assert worst == ordered[:6]
+    assert worst == ordered[:7]
     for users, chosen in ((1, 1), (10, 1), (11, 2), (20, 2), (21, 3)):
         assert len(worst_tenth(rows_of(*ordered[:users]))) == chosen
 
@@ -314,21 +315,22 @@ def test_draws_are_of_as_many_users_as_there_are_each_as_likely():
 def test_how_many_draws_are_in_memory_changes_nothing(monkeypatch: pytest.MonkeyPatch):
     whole = np.random.default_rng(0).integers(0, 100, (37, 5)).astype(np.float64)
     wanted = resampled(whole, 3, 50)
-    for size in (1, 100, 37 * 7):
-        monkeypatch.setattr(over_users, "_AT_ONCE", size)
+    for size in (1, 3, 16, 49):
+        monkeypatch.setattr(over_users, "_AT_ONCE", 1)
+        monkeypatch.setattr(over_users, "_DRAWS_AT_ONCE", size)
         assert np.array_equal(resampled(whole, 3, 50), wanted)
 
 
 def test_memory_does_not_grow_with_draws():
     rows = np.ones((30_000, len(COLUMNS)))
     peaks = []
-    for draws in (10, 100):
+    for draws in (20, 200):
         tracemalloc.start()
         resampled(rows, 0, draws)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < peaks[0] + 1e5
-    assert peaks[1] < rows.nbytes + 10 * 2**20
+    assert peaks[1] < 4 * rows.nbytes
 
 
 def test_intervals_are_as_wide_as_the_ratio_of_sums_is_uncertain():

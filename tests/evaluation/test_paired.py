@@ -36,11 +36,16 @@ def two_models(seed: int, users: int, better: float = 0.1, words: int = 400) -> 
     """Counts of a model, and of a second that saves `better` nats a word, more or less."""
     rng = np.random.default_rng(seed)
     tokens = rng.integers(1, words, users)
-    known = rng.binomial(tokens, 0.9)
+    known = rng.binomial(tokens, rng.uniform(0.4, 1, users))
     nats = rng.gamma(50, 0.1, users)
     hits3 = rng.binomial(known, 0.3)
     base = np.zeros((users, len(COLUMNS)))
-    same = {"tokens": tokens, "known": known, "ends": 1 + tokens // 10, "letters": 4 * tokens}
+    same = {
+        "tokens": tokens,
+        "known": known,
+        "ends": 1 + tokens // 10,
+        "letters": rng.integers(2, 9, users) * tokens,
+    }
     same |= {"masked_tokens": tokens, "masked_known": known, "masked_nll": nats * known}
     a = change(base, **same, nll=nats * known, hits3=hits3, hits1=hits3 // 2, keys=3 * tokens)
     changed = np.maximum(nats + rng.normal(-better, 0.2, users), 0)
@@ -163,7 +168,9 @@ def test_how_many_signs_are_in_memory_changes_nothing(monkeypatch: pytest.Monkey
 
 def test_a_model_beside_itself():
     a, _ = two_models(1, 30)
+    a[3] = Counts(tokens=20).as_row()  # who has no nats to be compared by
     found = compare(a, a)
+    assert found.by_user["nats_per_word"].users == 29
     for figure in found.by_user.values():
         assert (figure.mean, figure.gain, figure.lose, figure.equal, figure.p) == (0, 0, 0, 1, 1)
         assert figure.gained == figure.lost == ()
@@ -277,7 +284,7 @@ def test_only_users_with_enough_words_are_named_and_the_first_of_equals():
     def user(words: int, nats: float) -> Counts:
         return Counts(tokens=words, known=words, nll=words * nats)
 
-    sizes = [49, 50, 51, 60, 70, 80, 90, 100, 0, 110]
+    sizes = [49, 90, 50, 60, 70, 80, 51, 100, 0, 110]
     gains = [9.0, 1.0, 3.0, 1.0, 2.0, 1.0, 1.0, -1.0, 0.0, 0.0]
     a = rows_of(*(user(n, 10.0) for n in sizes))
     b = rows_of(*(user(n, 10.0 - gain) for n, gain in zip(sizes, gains, strict=True)))
