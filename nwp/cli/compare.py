@@ -29,7 +29,7 @@ def compare(
         list[Path] | None,
         typer.Argument(
             metavar="[MODEL]...",
-            help="Bundles, and models of others (model.arpa); otherwise the bundle that ships.",
+            help="Bundles, and models of others (see nwp evaluate); otherwise the bundle that ships.",
         ),
     ] = None,
     beside: With = "",

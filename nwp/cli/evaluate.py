@@ -54,7 +54,8 @@ Model = Annotated[
     typer.Option(
         "--model",
         metavar="PATH",
-        help="The bundle, otherwise the one that ships; or a model of others: model.arpa.",
+        help="The bundle, otherwise the one that ships; or a model of others: "
+        "model.arpa, or a folder of Hugging Face's library.",
     ),
 ]
 

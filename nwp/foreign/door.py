@@ -12,9 +12,10 @@ from nwp.errors import BadInput
 from nwp.evaluation.scoring import Predictor
 from nwp.foreign.arpa import read_arpa
 from nwp.foreign.backoff import BackOff
+from nwp.model.bundle import SETTINGS
 from nwp.text.vocabulary import Vocabulary
 
-ARPA = "arpa"
+ARPA, HUGGING_FACE = "arpa", "huggingface"
 _ARPA_NAME = re.compile(r"\.arpa(\.(gz|bz2|xz))?$", re.IGNORECASE)
 
 
@@ -29,17 +30,33 @@ class Foreign:
 
 
 def kind_of(path: Path) -> str | None:
-    """What kind of foreign model lies there, by its name; None for none, so that it may be a bundle."""
-    return ARPA if _ARPA_NAME.search(path.name) and not path.is_dir() else None
+    """What kind of foreign model lies there: a file by its name, a folder by its files. None for none,
+    so that it may be a bundle."""
+    if path.is_dir():
+        found = (path / "config.json").is_file() and not (path / SETTINGS).exists()
+        return HUGGING_FACE if found else None
+    return ARPA if _ARPA_NAME.search(path.name) else None
 
 
-def load_predictor(path: Path) -> Foreign:
-    """Load a foreign model; BadInput says what is wrong with it."""
-    if kind_of(path) is None:
+def load_predictor(path: Path, vocabulary: Callable[[], Vocabulary]) -> Foreign:
+    """Load a foreign model; `vocabulary` is asked for when the model has no words of its own.
+
+    BadInput says what is wrong with it.
+    """
+    kind = kind_of(path)
+    if kind is None:
         raise BadInput(
-            f"{path} is no model of a known kind", "ARPA files end in .arpa or .arpa.gz."
+            f"{path} is no model of a known kind",
+            "ARPA files end in .arpa or .arpa.gz, folders of Hugging Face's library have config.json.",
         )
+    if kind == HUGGING_FACE:
+        from nwp.foreign.subwords import load_subwords
+
+        subwords = load_subwords(path, vocabulary())
+        weights = sum(int(w.numel()) for w in subwords.model.parameters())
+        about = {"kind": kind, "parameters": weights, "followed_from": subwords.least}
+        return Foreign(subwords.vocabulary, subwords.reading, about)
     arpa = read_arpa(path)
     model = BackOff.of(arpa)
-    about = {"kind": ARPA, "ngrams": list(arpa.listed), "words_left_out": arpa.left_out}
+    about = {"kind": kind, "ngrams": list(arpa.listed), "words_left_out": arpa.left_out}
     return Foreign(arpa.vocabulary, lambda _: model, about)

@@ -14,6 +14,8 @@ from nwp.errors import BadSettings, Refused
 from nwp.evaluation.counts import Counts, Rows, metrics
 from nwp.evaluation.over_users import intervals, spread
 from nwp.evaluation.paired import Comparison, compare
+from nwp.foreign.door import kind_of
+from nwp.model.bundle import load_bundle
 from nwp.tasks.evaluate import EvaluateOptions, evaluate_bundle
 
 
@@ -75,11 +77,14 @@ def compare_models(
             "models are compared user by user, and these users' rows are not yours to see",
             "Evaluate each model by itself: nwp evaluate.",
         )
+    # Models without words of their own choose among those of the first bundle.
+    bundle = next((model for model in models if not kind_of(model)), None)
+    words = load_bundle(bundle).vocabulary if bundle else None
     rows: dict[str, Rows] = {}
     users = sorted(corpus.users)
     for i, model in enumerate(models):
         found = evaluate_bundle(
-            corpus, model, options if i == 0 else replace(options, baselines=()), watch
+            corpus, model, options if i == 0 else replace(options, baselines=()), watch, words
         )
         rows[_unused(model.name or str(model), rows)] = found.rows
         for name, counts in found.baselines.items():

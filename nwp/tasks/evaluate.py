@@ -5,7 +5,9 @@ A model of others (`nwp.foreign`) is evaluated here, on the caller's own text al
 
 from __future__ import annotations
 
+import itertools
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -49,10 +51,14 @@ from nwp.runs.metrics import read_metrics
 from nwp.tasks.run_folder import RunFolder
 from nwp.tasks.start import start_weights, weights_of
 from nwp.text.spelling import Speller, spell
+from nwp.text.tokenizer import words_of
 from nwp.text.vocabulary import Vocabulary, encode
 from nwp.workers.engines import Engine, make_engine
 from nwp.workers.policy import Policy
 from nwp.workers.simulation import Simulation, deal, usual_workers
+
+# Words that a model without words of its own chooses among, where no other vocabulary is given.
+_FREQUENT = 10_000
 
 
 @dataclass(frozen=True)
@@ -143,11 +149,12 @@ def evaluate_bundle(
     model: Path,
     options: EvaluateOptions | None = None,
     watch: Callable[[int, int], None] = lambda done, users: None,
+    vocabulary: Vocabulary | None = None,
 ) -> Evaluation:
     """Evaluate the bundle that lies in the folder `model`, or a model of others: see `evaluate` and
-    `evaluate_foreign`."""
+    `evaluate_foreign`, which may need a `vocabulary`."""
     if kind_of(model):
-        return evaluate_foreign(corpus, model, options)
+        return evaluate_foreign(corpus, model, options, vocabulary)
     found = evaluate(corpus, load_bundle(model), options, watch, model.name)
     return replace(found, curve=_curve(model))
 
@@ -206,13 +213,19 @@ def _curve(model: Path) -> list[dict[str, Any]]:
 
 
 def evaluate_foreign(
-    corpus: Corpus, model: Path, options: EvaluateOptions | None = None
+    corpus: Corpus,
+    model: Path,
+    options: EvaluateOptions | None = None,
+    vocabulary: Vocabulary | None = None,
 ) -> Evaluation:
     """Count a model of others (`nwp.foreign.door`), user by user, in this process.
 
     Refused for a corpus that is not the caller's own: what a worker's owner approves is a plan, and no
     plan holds a model of others. Of baselines there are those that are fitted on text alone
     (BadSettings for others). Examples are shown of bundles alone.
+
+    A model that has no words of its own is evaluated over `vocabulary`, without one over the most
+    frequent words of everybody's train parts.
     """
     options = options or EvaluateOptions()
     if not corpus.own:
@@ -226,7 +239,7 @@ def evaluate_foreign(
             f"the baseline {others[0]!r} is trained as a bundle was, and {model.name} is no bundle",
             f"Beside it there are {UNIGRAM} and {TRIGRAM}: --with {UNIGRAM},{TRIGRAM}.",
         )
-    foreign = load_predictor(model)
+    foreign = load_predictor(model, lambda: vocabulary or _frequent(corpus))
     vocabulary, names = foreign.vocabulary, sorted(corpus.users)
     began = time.perf_counter()
     users: dict[str, Counts] = {}
@@ -259,6 +272,20 @@ def evaluate_foreign(
         **foreign.about,
     }
     return Evaluation(users, total, slices, 0, found, about)
+
+
+def _frequent(corpus: Corpus) -> Vocabulary:
+    """The most frequent words of everybody's train parts, those as frequent by the alphabet."""
+    found: Counter[str] = Counter()
+    for messages in corpus.users.values():
+        found.update(itertools.chain.from_iterable(map(words_of, part_of(messages, "train"))))
+    words = sorted(found, key=lambda word: (-found[word], word))[:_FREQUENT]
+    if not words:
+        raise BadCorpus(
+            f"the train part of {corpus.name} has no words to choose among",
+            "Users need two messages or more.",
+        )
+    return Vocabulary.from_lists(words, {})
 
 
 def _check_words(total: Counts, corpus: Corpus, options: EvaluateOptions) -> None:

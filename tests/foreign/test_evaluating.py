@@ -106,7 +106,11 @@ def test_kinds_are_told_by_name(tmp_path):
     (tmp_path / "folder.arpa").mkdir()
     assert kind_of(tmp_path / "folder.arpa") is None
     with pytest.raises(BadInput, match="known kind"):
-        load_predictor(tmp_path / "bundle")
+        load_predictor(tmp_path / "bundle", lambda: Vocabulary((), ()))
+    (tmp_path / "folder.arpa" / "config.json").touch()
+    assert kind_of(tmp_path / "folder.arpa") == "huggingface"
+    (tmp_path / "folder.arpa" / "settings.json").touch()
+    assert kind_of(tmp_path / "folder.arpa") is None
 
 
 def test_the_command_takes_a_file(trigram, tmp_path, capfd, monkeypatch):
