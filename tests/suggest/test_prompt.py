@@ -21,7 +21,8 @@ from nwp.errors import BadInput
 from nwp.suggest.composing import Draft, Savings, accept, ghost, tighten
 from nwp.suggest.lookahead import Lookahead
 from nwp.suggest.prompt import _Prompt, run_prompt
-from nwp.suggest.rows import candidate_row, help_row
+from nwp.suggest.rows import NARROW, candidate_rows, grey, status_row
+from nwp.suggest.session import Models, Offer, Session, find_models
 from nwp.suggest.suggester import Suggester, Suggestion, split_typed
 
 TAB, RIGHT, LEFT, UP, ENTER = "\t", "\x1b[C", "\x1b[D", "\x1b[A", "\r"
@@ -88,10 +89,12 @@ def test_accept(text: str, word: str, after: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words", "shown"),
     [
-        ("", ["The", "I"], "The"),
-        ("hel", ["hello", "help"], "lo"),
+        ("", ["The"], "The"),
+        ("", [], ""),
+        ("hel", ["hello"], "lo"),
+        ("hel", ["hello", "my", "friend"], "lo my friend"),
         ("lon", ["London"], "don"),
-        ("hello", ["hello", "hellos"], ""),
+        ("hello", ["hello"], ""),
         ("hello ", ["you"], "you"),
         ("hello,", ["you"], " you"),
         ("xyz", [], ""),
