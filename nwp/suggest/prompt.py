@@ -82,7 +82,7 @@ def run_prompt(
         )
     if input is None and is_dumb_terminal():
         return run_plain(session, sent)
-    prompt = _Prompt(session, _history(history), input, output)
+    prompt = _Prompt(session, _history(history), input, output, _PATIENCE)
     try:
         while (text := prompt.ask()) is not None:
             sent(text)
@@ -119,7 +119,7 @@ class _Prompt:
         history: History,
         input: Input | None,
         output: Output | None,
-        patience: float = _PATIENCE,
+        patience: float,
     ) -> None:
         self.session = session
         self.ahead = Lookahead(session.offer)
