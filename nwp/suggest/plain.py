@@ -55,8 +55,7 @@ def run_plain(session: Session, sent: Callable[[str], None]) -> Savings:
             if session.trouble:
                 print(f"no suggestions: {session.trouble}")
         elif text := message.text.rstrip():
-            if learn := session.sent(text, message.draft.edited(text)):
-                learn()
+            session.sent(text, message.draft.edited(text))
             sent(text)
             print(f"sent; saved {session.savings.saved} of {session.savings.characters} keys")
             message = _Message()

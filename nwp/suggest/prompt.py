@@ -123,6 +123,7 @@ class _Prompt:
     ) -> None:
         self.session = session
         self.ahead = Lookahead(session.offer)
+        session.later = self.ahead.then
         self.offer = Offer("\0")  # for no text that can be typed
         self.chosen = 0  # the place of the candidate whose rest is grey
         self.hidden = False
@@ -157,8 +158,7 @@ class _Prompt:
                 continue
             answer = self.session.command(text)
             if answer is None:
-                if learn := self.session.sent(text, self.draft):
-                    self.ahead.then(learn)
+                self.session.sent(text, self.draft)
                 return text
             if text == "/quit":
                 return None

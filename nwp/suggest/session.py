@@ -60,9 +60,16 @@ COMMANDS = {
 }
 
 
+def _at_once(job: Callable[[], None]) -> None:
+    job()
+
+
 @dataclass
 class Session:
-    """The model in use, whether messages are off the record, and what accepting has saved."""
+    """The model in use, whether messages are off the record, and what accepting has saved.
+
+    `later` does what learning takes, in the order in which it is given.
+    """
 
     suggester: Suggests
     models: Models | None = None
@@ -70,6 +77,7 @@ class Session:
     off: bool = False
     messages: int = 0
     savings: Savings = field(default_factory=Savings)
+    later: Callable[[Callable[[], None]], None] = _at_once
     trouble: str = ""  # why there are no suggestions, when computing them failed
 
     def offer(self, text: str) -> Offer:
@@ -107,21 +115,22 @@ class Session:
             self.messages, self.savings = 0, Savings()
         return ""
 
-    def sent(self, text: str, draft: Draft) -> Callable[[], None] | None:
-        """Count a message; returns what is to be done to learn from it, if anything learns."""
+    def sent(self, text: str, draft: Draft) -> None:
+        """Count a message, and learn from it if that is wanted."""
         self.messages += 1
         self.savings = self.savings.plus(text, draft)
         suggester = self.suggester
-        if self.off or not isinstance(suggester, Learns) or suggester.off_the_record:
-            return None
+        if self.off or not isinstance(suggester, Learns):
+            return
 
         def learn() -> None:
             try:
-                suggester.learn(text)
+                if not suggester.off_the_record:
+                    suggester.learn(text)
             except Exception as error:  # sending goes on
                 self.trouble = f"not learnt: {type(error).__name__}: {error}"
 
-        return learn
+        self.later(learn)
 
     def _commands(self, text: str) -> tuple[str, ...]:
         """The rest of commands and of models' names that begin like this, as words to accept."""
@@ -136,8 +145,10 @@ class Session:
 
     def _record(self, off: bool) -> str:
         self.off = off
-        if isinstance(self.suggester, Learns):
-            self.suggester.off_the_record = off
+        suggester = self.suggester
+        if isinstance(suggester, Learns):
+            # Behind what is still to be learnt: that was sent before.
+            self.later(lambda: setattr(suggester, "off_the_record", off))
         if off:
             return "off the record: what you send is not learnt, nor kept for Up"
         return "on the record"
