@@ -51,12 +51,12 @@ def suggest(
     if stdin:
         if isinstance(sys.stdin, io.TextIOWrapper):  # a line that is no UTF-8 fails on its own
             sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape", newline="\n")
+        if k < 1:
+            suggester.suggest("", k)  # refuses
         for line in sys.stdin:
             try:
                 answer = found(line.removesuffix("\n").removesuffix("\r"))
             except BadInput as error:
-                if k < 1:
-                    raise
                 said = {"kind": error.kind, "message": error.message, "hint": error.hint}
                 answer = {"error": said}
             print(json.dumps(answer, ensure_ascii=False), flush=True)
