@@ -43,16 +43,23 @@ def suggest(
         try:
             context.encode()
         except UnicodeEncodeError as error:
-            raise BadInput(f"not UTF-8: {context!a}", "Give the text in UTF-8.") from error
+            raise BadInput(f"not UTF-8: {context[:80]!a}", "Give the text in UTF-8.") from error
         words = suggester.suggest(context, k)
         rows = [{"word": s.word, "probability": s.probability} for s in words]
         return {"context": context, "suggestions": rows}
 
     if stdin:
         if isinstance(sys.stdin, io.TextIOWrapper):  # a line that is no UTF-8 fails on its own
-            sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
+            sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape", newline="\n")
+        if k < 1:
+            suggester.suggest("", k)  # refuses
         for line in sys.stdin:
-            print(json.dumps(found(line.rstrip("\n")), ensure_ascii=False), flush=True)
+            try:
+                answer = found(line.removesuffix("\n").removesuffix("\r"))
+            except BadInput as error:
+                said = {"kind": error.kind, "message": error.message, "hint": error.hint}
+                answer = {"error": said}
+            print(json.dumps(answer, ensure_ascii=False), flush=True)
     elif as_json:
         print_json(found(text or ""))
     else:
@@ -65,13 +72,25 @@ def prompt(
     history: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Keep what is typed here; else nowhere.")
     ] = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Lines instead of a drawn prompt, as for TERM=dumb.")
+    ] = False,
 ) -> None:
-    """Type with suggestions: the best one in grey, two more beside it.
+    """Type with suggestions: the best one in grey, three to pick from below it.
 
     Example:  nwp prompt --model my-model
     """
+    from nwp.files import shipped
     from nwp.model.bundle import default_bundle, load_bundle
     from nwp.suggest.prompt import run_prompt
+    from nwp.suggest.session import Models, find_models
     from nwp.suggest.suggester import Suggester
 
-    run_prompt(Suggester.from_bundle(load_bundle(model or default_bundle())), history=history)
+    def opened(folder: Path) -> Suggester:
+        return Suggester.from_bundle(load_bundle(folder))
+
+    folder = model or default_bundle()
+    suggester = opened(folder)
+    models = Models(find_models(folder, Path(), shipped("models")), opened)
+    name = folder.resolve().name
+    run_prompt(suggester, models=models, name=name, history=history, plain=plain)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from nwp.suggest.suggester import split_typed
 
@@ -22,11 +23,17 @@ def accept(text: str, word: str) -> str:
     return f"{before}{gap}{word} "
 
 
+def accepts(text: str, words: Sequence[str]) -> list[str]:
+    """The text before and after each of several words is accepted, one behind the other."""
+    texts = [text]
+    for word in words:
+        texts.append(accept(texts[-1], word))
+    return texts
+
+
 def ghost(text: str, words: Sequence[str]) -> str:
-    """What to show in grey behind the text: the rest of the best word, or nothing."""
-    if not words:
-        return ""
-    return accept(text, words[0])[len(text) :].rstrip(" ")
+    """What to show in grey behind the text: the rest of the first word, and those after it."""
+    return accepts(text, words)[-1][len(text) :].rstrip(" ")
 
 
 def tighten(text: str, mark: str) -> str:
@@ -41,10 +48,11 @@ def _gap(last: str) -> str:
 
 @dataclass(frozen=True)
 class Accept:
-    """One accepted suggestion: the text before and after."""
+    """One accepted word: the text before and after; `more` when one key brought the word before too."""
 
     before: str
     after: str
+    more: bool = False
 
     @property
     def inserted(self) -> int:
@@ -68,16 +76,29 @@ class Draft:
         return sum(accepted.inserted for accepted in self.accepts)
 
     def last(self, text: str) -> Accept | None:
-        """The last accept, when nothing has been typed since."""
-        return self.accepts[-1] if self.accepts and self.accepts[-1].after == text else None
+        """All that the last key accepted, when nothing has been typed since."""
+        if not self.accepts or self.accepts[-1].after != text:
+            return None
+        return Accept(self.accepts[self._begun()].before, text)
 
-    def accepted(self, before: str, after: str) -> Draft:
-        """With one accept more."""
-        return Draft((*self.accepts, Accept(before, after)), self.keys + 1)
+    def accepted(self, *texts: str) -> Draft:
+        """With the words of one key more: the text before them and after each of them."""
+        new = [
+            Accept(before, after, number > 0)
+            for number, (before, after) in enumerate(pairwise(texts))
+        ]
+        return Draft((*self.accepts, *new), self.keys + 1)
 
     def undone(self) -> Draft:
-        """Without the last accept; undoing is a key too."""
-        return Draft(self.accepts[:-1], self.keys + 1)
+        """Without what the last key accepted; undoing is a key too."""
+        return Draft(self.accepts[: self._begun()], self.keys + 1)
+
+    def _begun(self) -> int:
+        """Where the words of the last key begin."""
+        start = len(self.accepts) - 1
+        while start > 0 and self.accepts[start].more:
+            start -= 1
+        return start
 
     def spent(self) -> Draft:
         """With one key more that brought nothing."""
@@ -90,7 +111,7 @@ class Draft:
             after = one.after if text.startswith(one.after) else one.after.removesuffix(" ")
             if not text.startswith(after):
                 break
-            kept.append(Accept(one.before, after))
+            kept.append(replace(one, after=after))
         return Draft(tuple(kept), self.keys)
 
 

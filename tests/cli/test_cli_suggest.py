@@ -113,13 +113,31 @@ def test_stdin_answers_each_line_before_the_next_comes(bundle: Path) -> None:
     assert child.returncode == 0
 
 
-def test_a_line_that_is_no_utf8_fails_after_those_before_it(bundle: Path) -> None:
-    done = run("suggest", "--stdin", "--model", bundle, stdin=b"see y\n\xff\xfe\nhow\n")
+def test_a_line_that_is_no_utf8_fails_alone(bundle: Path) -> None:
+    done = run("suggest", "--stdin", "--model", bundle, stdin=b"see y\n\xff\xfe\nhow\r\n")
 
-    assert json.loads(done.out)["context"] == "see y"
-    assert done.code == 3
-    assert "not UTF-8" in done.err
-    assert "Traceback" not in done.err
+    before, bad, after = [json.loads(line) for line in done.out.splitlines()]
+    assert (before["context"], after["context"]) == ("see y", "how")
+    assert set(bad) == {"error"}
+    assert set(bad["error"]) == {"kind", "message", "hint"}
+    assert bad["error"]["kind"] == "bad-input"
+    assert "not UTF-8" in bad["error"]["message"]
+    assert (done.code, done.err) == (0, "")
+
+
+@pytest.mark.parametrize("line", ["see you " * 125_000, "y" * 1_000_000], ids=["words", "letters"])
+def test_a_line_of_a_megabyte_is_answered(bundle: Path, line: str) -> None:
+    done = run("suggest", "--stdin", "--model", bundle, stdin=f"{line}\nsee y\n".encode())
+
+    long, short = [json.loads(row) for row in done.out.splitlines()]
+    assert long["context"] == line
+    assert short["suggestions"]
+
+
+def test_fewer_than_one_suggestion_a_line_ends_it(bundle: Path) -> None:
+    done = run("suggest", "--stdin", "-k", 0, "--model", bundle, stdin=b"see y\n")
+
+    assert (done.code, done.out) == (3, "")
 
 
 def test_an_argument_that_is_no_utf8_is_bad_input(nwp: Nwp, bundle: Path) -> None:
@@ -153,6 +171,15 @@ def test_the_prompt_needs_a_terminal(nwp: Nwp, bundle: Path) -> None:
     assert (done.code, done.out) == (3, "")
     assert "needs a terminal" in done.err
     assert "nwp suggest" in done.err
+
+
+def test_lines_instead_of_a_drawn_prompt(bundle: Path) -> None:
+    done = run("prompt", "--plain", "--model", bundle, stdin=b"see y\n1\n\n/models\n/quit\n")
+
+    assert (done.code, done.err) == (0, "")
+    assert "[1] " in done.out
+    assert "sent; saved" in done.out
+    assert f"* {bundle.resolve().name}" in done.out
 
 
 def test_the_bundle_that_ships_is_used_when_none_is_named(nwp: Nwp) -> None:

@@ -5,61 +5,43 @@ import queue
 import re
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from prompt_toolkit.data_structures import Size
 from prompt_toolkit.formatted_text import to_plain_text
-from prompt_toolkit.history import InMemoryHistory
-from prompt_toolkit.input import PipeInput, create_pipe_input
+from prompt_toolkit.input import PipeInput
 from prompt_toolkit.output import DummyOutput
 from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.utils import get_cwidth
+from prompting import (
+    ALT_BACKSPACE,
+    ALT_ENTER,
+    ALT_RIGHT,
+    BACKSPACE,
+    CTRL_C,
+    CTRL_D,
+    CTRL_RIGHT,
+    CTRL_UNDERSCORE,
+    CTRL_Z,
+    ENTER,
+    LEFT,
+    RIGHT,
+    TAB,
+    UP,
+    Fake,
+    frames,
+    make,
+    play,
+)
 
 from nwp.errors import BadInput
 from nwp.suggest.composing import Draft, Savings, accept, ghost, tighten
 from nwp.suggest.lookahead import Lookahead
 from nwp.suggest.prompt import _Prompt, run_prompt
-from nwp.suggest.rows import candidate_row, help_row
-from nwp.suggest.suggester import Suggester, Suggestion, split_typed
-
-TAB, RIGHT, LEFT, UP, ENTER = "\t", "\x1b[C", "\x1b[D", "\x1b[A", "\r"
-CTRL_C, CTRL_D, CTRL_Z, BACKSPACE = "\x03", "\x04", "\x1a", "\x7f"
-ALT_BACKSPACE = "\x1b\x7f"
-
-
-class Fake(Suggester):
-    """Knows a few words, in the same order always."""
-
-    WORDS = ("hello", "help", "how", "London", "you")
-
-    def __init__(self) -> None:
-        pass
-
-    def suggest(self, text: str, k: int = 3) -> list[Suggestion]:
-        typed = split_typed(text)[1].lower()
-        return [Suggestion(w, 0.1) for w in self.WORDS if w.lower().startswith(typed)][:k]
-
-
-@pytest.fixture
-def pipe() -> Iterator[PipeInput]:
-    with create_pipe_input() as pipe:
-        guard = threading.Timer(30, pipe.close)  # a prompt that waits for ever fails its test
-        guard.start()
-        yield pipe
-        guard.cancel()
-
-
-def play(pipe: PipeInput, keys: str, history: Path | None = None) -> tuple[list[str], Savings]:
-    """The messages that come out when somebody types these keys, then leaves."""
-    messages: list[str] = []
-    pipe.send_text(keys + CTRL_C + CTRL_D)
-    savings = run_prompt(
-        Fake(), sent=messages.append, history=history, input=pipe, output=DummyOutput()
-    )
-    return messages, savings
-
+from nwp.suggest.rows import NARROW, candidate_rows, grey, status_row
+from nwp.suggest.session import Session
 
 # Without a terminal: what accepting does.
 
@@ -88,10 +70,12 @@ def test_accept(text: str, word: str, after: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words", "shown"),
     [
-        ("", ["The", "I"], "The"),
-        ("hel", ["hello", "help"], "lo"),
+        ("", ["The"], "The"),
+        ("", [], ""),
+        ("hel", ["hello"], "lo"),
+        ("hel", ["hello", "my", "friend"], "lo my friend"),
         ("lon", ["London"], "don"),
-        ("hello", ["hello", "hellos"], ""),
+        ("hello", ["hello"], ""),
         ("hello ", ["you"], "you"),
         ("hello,", ["you"], " you"),
         ("xyz", [], ""),
@@ -126,21 +110,63 @@ def test_deleted_words_save_nothing_even_when_typed_again() -> None:
     assert draft.edited("").keys == 2
 
 
-@pytest.mark.parametrize("columns", [1, 10, 20, 40, 60, 100, 200])
+@pytest.mark.parametrize("columns", [1, 10, 20, 40, 60, 80, 100, 200])
 @pytest.mark.parametrize("words", [[], ["a"], ["incomprehensibilities"] * 3, ["你好世界你好"] * 3])
 def test_rows_fit(columns: int, words: list[str]) -> None:
-    row = to_plain_text(candidate_row(words, columns))
+    rows = [to_plain_text(row) for row in candidate_rows(words, 0, columns)]
+    assert len(rows) == (3 if columns < NARROW else 1)
     if columns >= 14:
-        assert get_cwidth(row.rstrip()) <= columns
-    row = to_plain_text(help_row(Savings(1234, 345, 67), columns))
-    if columns >= 20:
-        assert get_cwidth(row) <= columns
-        assert "/help" in row
-        assert ("saved 23%" if columns < 60 else "saved 278 of 1234 keys (23%)") in row
+        assert all(get_cwidth(row.rstrip()) <= columns for row in rows)
+    for off, trouble in ((False, ""), (True, ""), (False, "KeyError: a long\nstory " * 9)):
+        row = to_plain_text(
+            status_row(Savings(1234, 345, 67), Savings(), columns, off=off, trouble=trouble)
+        )
+        if columns >= 24 or (columns >= 20 and not off):
+            assert get_cwidth(row) <= columns
+            assert trouble or "/help" in row
+            assert ("saved 23%" if columns < 60 else "saved 278 of 1234 keys (23%)") in row
+            assert ("off" in row) == off
+            assert "\n" not in row
+
+
+def test_candidates_stay_in_their_columns_whatever_they_are() -> None:
+    wide = ["incomprehensibilities" * 2, "a", "你好"]
+    places = [
+        [to_plain_text(candidate_rows(words, chosen, 80)[0]).index(f"{n} ") for n in (1, 2, 3)]
+        for words in (wide, ["b", "c", "d"])
+        for chosen in (0, 2)
+    ]
+    assert all(place == places[0] for place in places)
+
+
+def test_the_chosen_candidate_stands_out() -> None:
+    row = candidate_rows(["a", "b", "c"], 1, 80)[0]
+    assert [part[1] for part in row if part[0] == "class:chosen"] == ["b"]
 
 
 def test_a_small_loss_is_no_negative_zero() -> None:
-    assert "saved 0%" in to_plain_text(help_row(Savings(10_000, 0, 1), 40))
+    assert "saved 0%" in to_plain_text(status_row(Savings(10_000, 0, 1), Savings(), 40))
+
+
+@pytest.mark.parametrize(
+    ("ghost", "line", "columns", "shown"),
+    [
+        ("llo", "he", 80, "llo"),
+        ("llo", "he", 8, "llo"),  # two for the prompt, two typed, three grey, one for the cursor
+        ("llo", "he", 7, "l…"),
+        ("llo", "he", 5, ""),
+        ("llo", "x" * 6 + "he", 8, "llo"),  # in the second row
+        ("llo", "hello!", 8, ""),  # the first row is full
+        ("你好", "你", 9, "你好"),
+        ("你好", "你", 8, "你…"),
+        ("你好", "你你你你", 9, "你好"),  # three of them fit into a row of seven
+        ("", "he", 80, ""),
+    ],
+)
+def test_what_is_grey_never_reaches_the_next_row(
+    ghost: str, line: str, columns: int, shown: str
+) -> None:
+    assert grey(ghost, line, columns) == shown
 
 
 # Suggestions from another thread.
@@ -206,6 +232,21 @@ def test_quick_words_are_there_at_once() -> None:
         ("\x1b[200~two\nlines\x1b[201~", "two\nlines"),
         ("你好 😀👍🏽 hel" + TAB, "你好 😀👍🏽 hello"),
         ("hello" + BACKSPACE * 2 + TAB, "hello"),
+        # A phrase: whole, word by word, and taken back at once.
+        ("see " + TAB, "see them again soon my friend"),
+        ("ag" + TAB, "again soon my friend"),
+        ("see " + ALT_RIGHT + ALT_RIGHT + "x", "see them again x"),
+        ("see " + CTRL_RIGHT, "see them"),
+        ("ag\x1bf", "again"),
+        ("see \x1b1", "see them"),
+        ("see " + TAB + CTRL_Z + "x", "see x"),
+        ("see " + ALT_RIGHT + TAB + CTRL_Z + "x", "see them x"),
+        ("see " + TAB + CTRL_UNDERSCORE + "x", "see x"),
+        ("see " + TAB + "?", "see them again soon my friend?"),
+        ("hel\x1b[F", "hello"),  # End
+        ("hel\x05", "hello"),  # Ctrl-E
+        ("one" + ALT_ENTER + "hel" + TAB, "one\nhello"),
+        ("one" + ALT_ENTER + "two" + UP + "x", "onex\ntwo"),
     ],
 )
 def test_keys(pipe: PipeInput, keys: str, message: str) -> None:
@@ -224,6 +265,17 @@ def test_a_space_from_habit_costs_a_key(pipe: PipeInput) -> None:
 
 def test_a_cleared_message_does_not_count(pipe: PipeInput) -> None:
     assert play(pipe, "hel" + TAB + CTRL_C + "bye" + ENTER)[1] == Savings(characters=3)
+
+
+def test_a_phrase_is_one_key_and_its_words_count_while_they_stand(pipe: PipeInput) -> None:
+    keys = "see " + TAB + ENTER + "see " + TAB + BACKSPACE * 3 + ENTER
+    # Of the second message, the last word has been changed by hand: it does not count.
+    typed, whole, left = (
+        len("see "),
+        len("see them again soon my friend"),
+        len("see them again soon my "),
+    )
+    assert play(pipe, keys)[1] == Savings(2 * whole - 2, whole + left - 2 * typed, 2)
 
 
 def test_a_long_paste(pipe: PipeInput) -> None:
@@ -253,29 +305,6 @@ def test_help_is_no_message(pipe: PipeInput) -> None:
     assert "undo what was accepted" in written.getvalue()
 
 
-def frames(pipe: PipeInput, prompt: _Prompt, chunks: list[str]) -> list[tuple[str, str, str]]:
-    """Type chunk after chunk, each when the one before has been answered: what was shown."""
-    seen: list[tuple[str, str, str]] = []
-
-    def after_render(_: object) -> None:
-        text, suggestion = prompt.buffer.text, prompt.buffer.suggestion
-        if suggestion is None or (seen and seen[-1][0] == text):
-            return
-        row = to_plain_text(prompt._candidate_row())
-        seen.append((text, suggestion.text, " ".join(row.split())))
-        pipe.send_text(chunks.pop(0) if chunks else ENTER)
-
-    prompt.app.after_render += after_render
-    prompt.ask()
-    prompt.ahead.close()
-    return seen
-
-
-def make(pipe: PipeInput, output: io.StringIO | None = None) -> _Prompt:
-    screen = Vt100_Output(output or io.StringIO(), lambda: Size(24, 80), enable_cpr=False)
-    return _Prompt(Fake(), InMemoryHistory(), pipe, screen)
-
-
 def test_what_is_shown_while_typing(pipe: PipeInput) -> None:
     written = io.StringIO()
     shown = frames(pipe, make(pipe, written), ["he", "lp", BACKSPACE, TAB, "xyz"])
@@ -296,7 +325,7 @@ def test_what_is_shown_while_typing(pipe: PipeInput) -> None:
 def test_up_brings_back_the_last_message_but_no_command(pipe: PipeInput) -> None:
     prompt = make(pipe)
     frames(pipe, prompt, ["one" + ENTER])
-    prompt = _Prompt(Fake(), prompt.buffer.history, pipe, DummyOutput())
+    prompt = _Prompt(Session(Fake()), prompt.buffer.history, pipe, DummyOutput(), 30)
     assert [shown[0] for shown in frames(pipe, prompt, [UP, " two"])] == ["", "one", "one two"]
 
 
@@ -314,14 +343,14 @@ def test_a_history_file_that_cannot_be_written(pipe: PipeInput, tmp_path: Path) 
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("missing", ["stdin", "stdout", "dumb"])
+@pytest.mark.parametrize("missing", ["stdin", "stdout"])
 def test_no_terminal(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
     class Terminal(io.StringIO):
         isatty: Callable[[], bool] = lambda self: True
 
     for name in ("stdin", "stdout"):
         monkeypatch.setattr(f"sys.{name}", io.StringIO() if name == missing else Terminal())
-    monkeypatch.setenv("TERM", "dumb" if missing == "dumb" else "xterm")
+    monkeypatch.setenv("TERM", "xterm")
     with pytest.raises(BadInput) as caught:
         run_prompt(Fake())
     assert "nwp suggest" in caught.value.hint
