@@ -100,7 +100,7 @@ class PersonalModel:
             if 0 <= kind < KINDS and 0 <= source < len(SOURCES):
                 credits[kind, source] = weight / self._unit
         credits += STRENGTH * PRIOR
-        self._weights = credits / credits.sum(1, keepdims=True)
+        self._weights: FloatArray = credits / credits.sum(1, keepdims=True)
 
     def mix(self, words: Sequence[str], given: FloatArray) -> FloatArray:
         """P of every output and learnt word after the words of a message, (size,); it sums to one.
@@ -110,7 +110,7 @@ class PersonalModel:
         self.refresh()
         kind, pairs, triples = self._context(words)
         weights, spread = self._available(kind, pairs, triples), self._spread(given)
-        p = weights[0] * spread + weights[1] * self._own + weights[2] * self._now
+        p: FloatArray = weights[0] * spread + weights[1] * self._own + weights[2] * self._now
         for weight, found in ((weights[3], pairs), (weights[4], triples)):
             np.add.at(p, found.places, weight * found.shares)
         return p
@@ -202,7 +202,7 @@ class PersonalModel:
 
     def _summed(self, weights: FloatArray) -> FloatArray:
         """Weights of words as a distribution, (size,); zeros where nothing weighs anything."""
-        found = np.bincount(self._places, weights, self.size)
+        found: FloatArray = np.bincount(self._places, weights, self.size).astype(np.float64)
         total = found.sum()
         return found / total if total > 0 else found
 

@@ -360,7 +360,8 @@ class Personal:
     def _add_grams(self, ids: Sequence[int | None], unit: float) -> None:
         """Pairs and triples, over the begin and with the end; none across a word that isn't kept."""
         rows = []
-        before, last = None, BEGIN
+        before: int | None = None
+        last: int | None = BEGIN
         for word in ids:
             if word is not None and last is not None:
                 rows.append((ANY, last, word, unit))
