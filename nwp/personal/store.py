@@ -512,10 +512,13 @@ def _units(found: Mapping[str, float]) -> tuple[float, float]:
 
 
 def _prepare(db: sqlite3.Connection) -> None:
-    """Make the tables where there are none; ValueError for those of a later nwp."""
+    """Make the tables where there are none; BadInput for those of a later nwp."""
     found = int(db.execute("PRAGMA user_version").fetchone()[0])
     if found > _VERSION:
-        raise ValueError(f"a newer nwp has written it, form {found}")
+        raise BadInput(
+            f"a newer nwp has written what was learnt, form {found}",
+            "Use that one, or move the file away: a new one is begun.",
+        )
     if not found:
         for statement in filter(str.strip, _SCHEMA.split(";")):
             db.execute(statement)
