@@ -33,6 +33,15 @@ COMMANDS = (
     "runs compare",
     "runs plot",
     "runs forget",
+    "personal on",
+    "personal off",
+    "personal status",
+    "personal list",
+    "personal forget",
+    "personal export",
+    "personal import",
+    "personal block",
+    "personal unblock",
     "config show",
 )
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "cli.md"

@@ -6,13 +6,17 @@ import io
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nwp.cli.evaluate import Model
 from nwp.cli.output import out, percent, print_json
 from nwp.cli.train import Json
+
+if TYPE_CHECKING:
+    from nwp.personal.suggesting import PersonalSuggester
+    from nwp.suggest.suggester import Suggester
 
 
 def suggest(
@@ -22,6 +26,9 @@ def suggest(
     stdin: Annotated[
         bool, typer.Option("--stdin", help="One context a line in, one JSON object a line out.")
     ] = False,
+    personal: Annotated[
+        bool, typer.Option("--personal", help="Use what your own typing has taught, too.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Suggest how a text goes on: the next word, or the rest of a half-typed one.
@@ -30,6 +37,7 @@ def suggest(
     """
     from nwp.errors import BadInput
     from nwp.model.bundle import default_bundle, load_bundle
+    from nwp.personal import require
     from nwp.suggest.suggester import Suggester
 
     if (text is None) != stdin:
@@ -37,7 +45,8 @@ def suggest(
             "give a text, or --stdin" if text is None else "give a text or --stdin, not both",
             'For example:  nwp suggest "see you "',
         )
-    suggester = Suggester.from_bundle(load_bundle(model or default_bundle()))
+    plain = Suggester.from_bundle(load_bundle(model or default_bundle()))
+    suggester: Suggester | PersonalSuggester = require(plain) if personal else plain
 
     def found(context: str) -> dict[str, Any]:
         try:

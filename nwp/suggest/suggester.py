@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from nwp.errors import BadInput
 from nwp.model.runtime import FloatArray, Runtime, State
+from nwp.suggest.blocking import Blocking, default_words
 from nwp.text.tokenizer import Mark, Tokens, normalize, surfaces_of, tokenize
 from nwp.text.vocabulary import FIRST_OUTPUT, Vocabulary, context_ids
 
@@ -45,6 +46,26 @@ class Suggestion:
     probability: float
 
 
+@dataclass(frozen=True)
+class Reading:
+    """A text as the model has read it.
+
+    `typed` is the half-typed word ("" where the next word is asked), `words` those before it (of a long
+    text the last ones), `log_p` the model's log-probabilities (outputs,) of what comes after them, and
+    `capital` whether a sentence starts here that asks for one.
+    """
+
+    typed: str
+    words: list[str]
+    log_p: FloatArray
+    capital: bool
+
+    @property
+    def prefix(self) -> str:
+        """What a word must begin with to complete the text."""
+        return normalize(self.typed)
+
+
 def split_typed(text: str) -> tuple[str, str]:
     """The text before the half-typed word, and that word ("" where the next word is asked)."""
     found = _WORD_REVERSED.match(text[::-1])
@@ -61,8 +82,12 @@ class Suggester:
     key in a thousand costs a block's worth of steps. May be used from several threads.
     """
 
-    def __init__(self, runtime: Runtime, vocabulary: Vocabulary) -> None:
-        self._vocabulary = vocabulary
+    def __init__(
+        self, runtime: Runtime, vocabulary: Vocabulary, blocking: Blocking | None = None
+    ) -> None:
+        """`blocking` are words that are never suggested; by default those on the list that ships."""
+        self.vocabulary = vocabulary
+        self._blocked = (blocking or Blocking(default_words())).ids(vocabulary)
         self._words = sorted(vocabulary.words)
         self._ids = np.array([vocabulary.index[word] for word in self._words], np.int64)
         self._memory = _Memory(runtime)
@@ -77,43 +102,63 @@ class Suggester:
         """The k most probable words to complete or follow the text, best first.
 
         Probabilities are given the text before and what is typed of the word: they sum to one over
-        the vocabulary's words that start with it. Fewer than k, or none, when fewer words do.
-        BadInput when k is below 1.
+        the vocabulary's words that start with it and are not blocked. Fewer than k, or none, when
+        fewer words do. BadInput when k is below 1.
         """
-        if k < 1:
-            raise BadInput(f"{k} suggestions were asked for", "Ask for 1 or more.")
-        before, typed = split_typed(text)
-        tokens, cut = _read(before, bool(typed))
+        check_k(k)
+        reading = self.read(text)
         # Read even when nobody knows the prefix: else the words would pile up for a later key.
-        with self._lock:
-            scores = self._memory.scores(context_ids(tokens, self._vocabulary))
-        ids = self._with_prefix(normalize(typed))
+        ids = self.with_prefix(reading.prefix)
         if not len(ids):
             return []
-        capital = _wants_capital(before, typed, tokens, cut)
-        return [
-            Suggestion(self._shown(identity, typed, capital), probability)
-            for identity, probability in _best(scores, ids, k)
-        ]
+        logs = reading.log_p[ids - FIRST_OUTPUT].astype(np.float64)
+        found = best(np.exp(logs - logs.max()), k)
+        return [Suggestion(self.shown(int(ids[at]), reading), share) for at, share in found]
 
-    def _with_prefix(self, prefix: str) -> npt.NDArray[np.int64]:
-        """The ids of the words that start with the prefix, in the order of the ids."""
+    def read(self, text: str) -> Reading:
+        """Read a text up to its half-typed word, for whoever ranks words in another way."""
+        before, typed = split_typed(text)
+        tokens, cut = _read(before, bool(typed))
+        with self._lock:
+            log_p = self._memory.scores(context_ids(tokens, self.vocabulary))
+        return Reading(typed, tokens.words, log_p, _wants_capital(before, typed, tokens, cut))
+
+    def read_through(self, message: str) -> list[FloatArray]:
+        """The model's log-probabilities (outputs,) before each word of a message, and behind it."""
+        steps = context_ids(tokenize(message), self.vocabulary)
+        with self._lock:
+            return [self._memory.scores(steps[: i + 1]) for i in range(len(steps))]
+
+    def with_prefix(self, prefix: str) -> npt.NDArray[np.int64]:
+        """The ids of the words that start with the prefix and may be suggested, ascending."""
         start = bisect.bisect_left(self._words, prefix)
         end = bisect.bisect_left(self._words, prefix + "\U0010ffff", lo=start)
-        return np.sort(self._ids[start:end])
+        ids = np.sort(self._ids[start:end])
+        return ids[~np.isin(ids, self._blocked)] if len(self._blocked) else ids
 
-    def _shown(self, identity: int, typed: str, capital: bool) -> str:
-        """How a word is written here: as usual, with a capital, or going on as it was begun."""
-        word, surface = self._vocabulary.word(identity), self._vocabulary.surface(identity)
-        shown = surface
-        if typed[:1].isupper():
-            rest = surface[len(typed) :]
-            loud = typed.isupper() and sum(c.isalpha() for c in typed) > 1
-            shown = typed.replace("’", "'") + (rest.upper() if loud else rest)
-        elif capital and surface == word:
-            shown = surface[:1].upper() + surface[1:]
-        # Some letters have no single capital ("ß"): such a word stays as it is.
-        return shown if shown.lower() == word else surface
+    def shown(self, identity: int, reading: Reading) -> str:
+        """How a word of the vocabulary is written at the end of a text."""
+        word, surface = self.vocabulary.word(identity), self.vocabulary.surface(identity)
+        return written(word, surface, reading)
+
+
+def written(word: str, surface: str, reading: Reading) -> str:
+    """A word as usual (`surface`), with a capital where one is due, or going on as it was begun."""
+    typed, shown = reading.typed, surface
+    if typed[:1].isupper():
+        rest = surface[len(typed) :]
+        loud = typed.isupper() and sum(c.isalpha() for c in typed) > 1
+        shown = typed.replace("’", "'") + (rest.upper() if loud else rest)
+    elif reading.capital and surface == word:
+        shown = surface[:1].upper() + surface[1:]
+    # Some letters have no single capital ("ß"): such a word stays as it is.
+    return shown if shown.lower() == word else surface
+
+
+def check_k(k: int) -> None:
+    """BadInput when fewer than one suggestion is asked for."""
+    if k < 1:
+        raise BadInput(f"{k} suggestions were asked for", "Ask for 1 or more.")
 
 
 def _read(before: str, half: bool) -> tuple[Tokens, int]:
@@ -152,16 +197,15 @@ def _wants_capital(before: str, typed: str, tokens: Tokens, cut: int) -> bool:
     return any(s and w[0].isupper() for s, w in zip(starts, surfaces, strict=True))
 
 
-def _best(scores: FloatArray, ids: npt.NDArray[np.int64], k: int) -> list[tuple[int, float]]:
-    """The k best of some ids and their share of the probability; equal ones in order of the ids."""
-    logs = scores[ids - FIRST_OUTPUT].astype(np.float64)
-    shares = np.exp(logs - logs.max())
-    shares /= shares.sum()
-    k = min(k, len(ids))
+def best(p: npt.NDArray[np.float64], k: int) -> list[tuple[int, float]]:
+    """The places of the k largest of some probabilities, and their shares of the sum of all; equal
+    ones in order of place."""
+    shares = p / p.sum()
+    k = min(k, len(p))
     least = np.partition(shares, -k)[-k]
     top = np.flatnonzero(shares >= least)
     top = top[np.argsort(-shares[top], kind="stable")][:k]
-    return [(int(ids[i]), float(shares[i])) for i in top]
+    return [(int(i), float(shares[i])) for i in top]
 
 
 @dataclass(slots=True)

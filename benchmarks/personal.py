@@ -1,0 +1,149 @@
+"""What learning on the device is worth to each user.
+
+    python benchmarks/personal.py CORPUS --model DIR --part test
+    python benchmarks/personal.py CORPUS --model DIR --part valid --every 5
+
+Each user has a file of their own in memory. It has counted that user's messages before the part (train;
+and valid, for test); then each message of the part is scored, word by word, before it is learnt, as on
+a device. The sources' weights start from the usual ones and are learnt from the part alone, where the
+shared model sees the text for the first time. Perplexities are over the words of the vocabulary, the
+same without and with; top-1 and top-3 are over all words: one that the model doesn't know is
+wrong unless it was learnt. A learnt word takes its place among the guesses in any case.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from nwp.corpus.load import load_corpus
+from nwp.corpus.split import part_of
+from nwp.evaluation.counts import COLUMNS, Rows, count_each, figures
+from nwp.evaluation.ranking import Block, from_probabilities
+from nwp.evaluation.scoring import LstmPredictor, score
+from nwp.model.bundle import Bundle, load_bundle
+from nwp.model.lstm import NextWordModel
+from nwp.personal.mixing import PersonalModel
+from nwp.personal.store import Personal
+from nwp.text.tokenizer import words_of
+from nwp.text.vocabulary import FIRST_OUTPUT, UNKNOWN, Encoded, Vocabulary, encode
+
+SHOWN = ("tokens", "perplexity", "top1", "top3")
+_HITS = [i for i, name in enumerate(COLUMNS) if name in ("hits1", "hits3")]
+
+
+class PersonalPredictor:
+    """The LSTM mixed with one user's own words, which are learnt message by message.
+
+    After `blocks`, `targets` int64 (positions,) are the ids with those of learnt words behind the
+    vocabulary's.
+    """
+
+    def __init__(
+        self, lstm: LstmPredictor, personal: Personal, vocabulary: Vocabulary, texts: Sequence[str]
+    ) -> None:
+        """`texts` are the messages, each with a word, that `blocks` is asked for as ids."""
+        self._lstm, self._texts = lstm, texts
+        self._personal, self._model = personal, PersonalModel(personal, vocabulary)
+        self.targets = np.zeros(0, np.int64)
+
+    def blocks(self, data: Encoded) -> Iterator[Block]:
+        """See `nwp.evaluation.scoring.Predictor`; a message a block, in order."""
+        outputs = self._lstm.blocks(data)
+        given = np.empty((len(data.targets), 0))
+        for block in outputs:
+            p = torch.softmax(block.scores.double(), 1).numpy()
+            if not given.size:
+                given = np.empty((len(data.targets), p.shape[1]))
+            given[block.where] = p
+        self.targets = data.targets.astype(np.int64)
+        for text, start, stop in zip(self._texts, data.offsets, data.offsets[1:], strict=False):
+            words = words_of(text)
+            p = np.stack(
+                [self._model.mix(words[:i], given[start + i]) for i in range(stop - start)]
+            )
+            places = [self._model.place(word) for word in words]
+            self.targets[start : stop - 1] = np.array(places) + FIRST_OUTPUT
+            wanted = torch.from_numpy(self.targets[start:stop] - FIRST_OUTPUT)
+            yield from_probabilities(np.arange(start, stop), torch.from_numpy(p), wanted)
+            self._model.learn(text, given[start:stop])
+
+
+def count_user(
+    bundle: Bundle, lstm: LstmPredictor, messages: Sequence[str], part: str
+) -> tuple[Rows, Rows]:
+    """One user's counts (1, columns) without and with what they have taught."""
+    texts = [text for text in part_of(messages, part) if words_of(text)]
+    data = encode(texts, bundle.vocabulary)
+    before = count_each(score(lstm, data), data, [len(data.targets)])
+    personal = Personal.open()
+    for earlier in ("train", "valid") if part == "test" else ("train",):
+        for text in part_of(messages, earlier):
+            personal.learn(text)
+    predictor = PersonalPredictor(lstm, personal, bundle.vocabulary, texts)
+    scored = score(predictor, data)
+    personal.close()
+    learnt = (data.targets == UNKNOWN) & (predictor.targets != UNKNOWN)
+    after = count_each(scored, data, [len(data.targets)])
+    guessed = replace(data, targets=predictor.targets.astype(np.int32))
+    after[:, _HITS] = count_each(scored, guessed, [len(data.targets)])[:, _HITS]
+    assert learnt.sum() <= before[0, COLUMNS.index("tokens")] - before[0, COLUMNS.index("known")]
+    return before, after
+
+
+def main() -> None:
+    """Print one JSON object: all users together, deciles over users, and who gains."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("corpus", help="a file, a folder or a known name")
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--part", choices=("valid", "test"), default="test")
+    parser.add_argument("--every", type=int, default=1, help="only every so many-th user")
+    parser.add_argument("--first", type=int, default=0, help="from this user on")
+    given = parser.parse_args()
+    began = time.perf_counter()
+    bundle = load_bundle(given.model)
+    model = NextWordModel(bundle.config)
+    model.set_tensors(bundle.tensors)
+    lstm = LstmPredictor(bundle.config, model.weights())
+    corpus = load_corpus(given.corpus)
+    found = [
+        count_user(bundle, lstm, corpus.users[user], given.part)
+        for user in sorted(corpus.users)[given.first :: given.every]
+        if any(map(words_of, part_of(corpus.users[user], given.part)))
+    ]
+    print(json.dumps(told(found) | {"seconds": round(time.perf_counter() - began, 1)}, indent=1))
+
+
+def told(found: Sequence[tuple[Rows, Rows]]) -> dict[str, object]:
+    """Pooled figures without and with; deciles over users of what each gains, and shares that do."""
+    before, after = (np.concatenate(rows) for rows in zip(*found, strict=True))
+    mine, ours = figures(before), figures(after)
+    gains = {
+        "perplexity_ratio": ours["perplexity"] / mine["perplexity"],
+        "top1": ours["top1"] - mine["top1"],
+        "top3": ours["top3"] - mine["top3"],
+    }
+    better = {"perplexity_ratio": gains["perplexity_ratio"] < 1}
+    worse = {"perplexity_ratio": gains["perplexity_ratio"] > 1}
+    for name in ("top1", "top3"):
+        better[name], worse[name] = gains[name] > 0, gains[name] < 0
+    deciles = {n: np.nanquantile(v, np.linspace(0, 1, 11)).round(4) for n, v in gains.items()}
+    return {
+        "users": len(found),
+        "without": {n: round(float(figures(before.sum(0))[n]), 4) for n in SHOWN},
+        "with": {n: round(float(figures(after.sum(0))[n]), 4) for n in SHOWN},
+        "deciles_of_users": {n: list(map(float, v)) for n, v in deciles.items()},
+        "users_who_gain": {n: round(float(v.mean()), 3) for n, v in better.items()},
+        "users_who_lose": {n: round(float(v.mean()), 3) for n, v in worse.items()},
+    }
+
+
+if __name__ == "__main__":
+    main()
