@@ -91,12 +91,14 @@ def prompt(
     """
     from nwp.files import shipped
     from nwp.model.bundle import default_bundle, load_bundle
+    from nwp.personal import load
     from nwp.suggest.prompt import run_prompt
     from nwp.suggest.session import Models, find_models
     from nwp.suggest.suggester import Suggester
 
-    def opened(folder: Path) -> Suggester:
-        return Suggester.from_bundle(load_bundle(folder))
+    def opened(folder: Path) -> Suggester | PersonalSuggester:
+        plain_one = Suggester.from_bundle(load_bundle(folder))
+        return load(plain_one) or plain_one
 
     folder = model or default_bundle()
     suggester = opened(folder)

@@ -276,4 +276,4 @@ def test_killed_while_learning_keeps_whole_messages(tmp_path: Path, at: int) -> 
     kept = personal.status().messages
     assert acknowledged <= kept <= acknowledged + 1
     uses = {w.word: w.uses for w in personal.words()}
-    assert uses == ({w: kept for w in ("one", "two", "three")} if kept else {})
+    assert uses == (dict.fromkeys(("one", "two", "three"), kept) if kept else {})

@@ -20,7 +20,20 @@ from nwp.suggest.blocking import Blocking, default_words
 from nwp.suggest.suggester import Suggester
 from nwp.text.vocabulary import FIRST_WORD, Vocabulary
 
-WORDS = "the a see you we go party parties well we'll spices faggot".split()
+WORDS = [
+    "the",
+    "a",
+    "see",
+    "you",
+    "we",
+    "go",
+    "party",
+    "parties",
+    "well",
+    "we'll",
+    "spices",
+    "faggot",
+]
 
 
 def suggester(words: list[str] = WORDS, seed: int = 0) -> Suggester:
@@ -90,7 +103,18 @@ def test_off_the_record_leaves_no_byte(tmp_path: Path) -> None:
     assert b"zyxomma" in b"".join(path.read_bytes() for path in tmp_path.iterdir())
 
 
-CANDIDATES = [*WORDS, "kajsa", "kajsas", "kajsa's", "fika", "Faggots", "NIGGER", "box", "boxes", "ﬁka"]
+CANDIDATES = [
+    *WORDS,
+    "kajsa",
+    "kajsas",
+    "kajsa's",
+    "fika",
+    "Faggots",
+    "NIGGER",
+    "box",
+    "boxes",
+    "ﬁka",
+]
 
 
 @given(
