@@ -180,7 +180,7 @@ class Session:
             f"{self.messages:,} messages of {saved.characters:,} characters, "
             f"{saved.inserted:,} of them from suggestions by {saved.keys:,} keys\n"
             f"saved {saved.saved:,} of {saved.characters:,} keys ({round(100 * saved.share)}%); "
-            "a choice is one key and brings the space after the word"
+            "a choice is one key, its space too"
         )
 
 
