@@ -48,7 +48,7 @@ from nwp.foreign.door import kind_of, load_predictor
 from nwp.model.bundle import Bundle, load_bundle
 from nwp.model.lstm import FloatArray
 from nwp.runs.metrics import read_metrics
-from nwp.tasks.run_folder import RunFolder
+from nwp.tasks.run_folder import RunFolder, held_out_of
 from nwp.tasks.start import start_weights, weights_of
 from nwp.text.spelling import Speller, spell
 from nwp.text.tokenizer import words_of
@@ -66,7 +66,7 @@ class Evaluation:
     """Counts by user (empty when they are withheld), their sum, slices of all users, and baselines'
     counts by user; what was evaluated on what, and how long it took, is in `about`. `noisy` are deciles
     over users whose rows are withheld; `curve` has the rounds of the run that made the model, where that
-    lies beside it."""
+    lies beside it, and `held_out` are the users whom that run did not train on."""
 
     users: Mapping[str, Counts]
     total: Counts
@@ -77,6 +77,7 @@ class Evaluation:
     examples: Sequence[Example] = field(default_factory=tuple)
     noisy: Mapping[str, Any] | None = None
     curve: Sequence[Mapping[str, Any]] = ()
+    held_out: Sequence[str] = ()
 
     @property
     def rows(self) -> Rows:
@@ -99,7 +100,9 @@ class Evaluation:
             rows = self.rows
             found["intervals"] = intervals(rows)
             found["over_users"] = spread(rows)
-            found["groups"] = groups(rows)
+            trained = [user not in self.held_out for user in sorted(self.users)]
+            # Where nobody was held out, nothing is told: the corpus may be another one altogether.
+            found["groups"] = groups(rows, None if all(trained) else trained)
         elif self.noisy:
             found["over_users"] = {"perplexity": dict(self.noisy)}
         if self.curve:
@@ -156,7 +159,7 @@ def evaluate_bundle(
     if kind_of(model):
         return evaluate_foreign(corpus, model, options, vocabulary)
     found = evaluate(corpus, load_bundle(model), options, watch, model.name)
-    return replace(found, curve=_curve(model))
+    return replace(found, curve=_curve(model), held_out=held_out_of(model))
 
 
 def evaluate(

@@ -163,6 +163,12 @@ def result_in(out: Path, fingerprint: str) -> dict[str, Any] | None:
     return _read_result(out / _RUN / _RESULT) if _is_of(out, fingerprint) else None
 
 
+def held_out_of(out: Path) -> tuple[str, ...]:
+    """The users whom the run in `out` has held out whole, as far as it tells."""
+    found = _read_result(out / _RUN / _RESULT) or {}
+    return tuple(str(user) for user in found.get("held_out") or ())
+
+
 def _is_of(out: Path, fingerprint: str) -> bool:
     try:
         return (out / _RUN / _MARK).read_bytes().strip() == fingerprint.encode()

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from command_line import Nwp
+from command_line import TINY, Nwp
 
 
 @pytest.fixture
@@ -102,3 +102,16 @@ def test_the_curve_of_the_run_that_made_the_model_is_in_the_report(
 
     assert [row["round"] for row in found["curve"]] == list(range(1, len(found["curve"]) + 1))
     assert found["curve"][-1]["valid"]["perplexity"] > 1
+
+
+def test_users_whom_training_held_out_are_a_group_of_their_own(
+    nwp: Nwp, corpus: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "held"
+    nwp("train", corpus, "--out", out, *TINY, "--held-out", "user1,user4", "--json").result()
+
+    found = nwp("evaluate", corpus, "--model", out, "--processes", 1, "--json").result()
+
+    told = {g["group"]: g["users"] for g in found["groups"] if g["by"] == "trained"}
+    assert sorted(told.values()) == [2, 4]
+    assert {"activity", "unknown words", "trained"} == {g["by"] for g in found["groups"]}
