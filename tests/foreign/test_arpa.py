@@ -140,6 +140,18 @@ def test_a_word_without_probability_is_none_of_the_vocabulary(put):
     assert arpa.left_out == 1
 
 
+def test_no_probability_at_all_is_the_least_that_the_format_has(put):
+    zero = SMALL.replace("-0.2\ta b", "-inf\ta b").replace("-0.6\tb\t-0.3", "-0.6\tb\t-inf")
+    least = zero.replace("-inf", "-99")
+    assert zero != least
+    found, same = (BackOff.of(read_arpa(put(text))) for text in (zero, least))
+    for context in ([FIRST_WORD], [FIRST_WORD, FIRST_WORD + 1]):
+        p = found.distribution(context)
+        assert p.min() > 0
+        assert np.array_equal(p, same.distribution(context))
+    assert found.distribution([FIRST_WORD])[-1] == pytest.approx(1e-99, rel=2)
+
+
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress])
 def test_packed_files_are_read_as_they_are(pack, tmp_path, put):
     path = tmp_path / "model.arpa.gz"

@@ -49,7 +49,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         special_tokens=["<|endoftext|>"],
         show_progress=False,
     )
-    inner.train_from_iterator(TEXTS * 10, trainer)
+    # Some pieces with a space in front begin no word.
+    inner.train_from_iterator([*TEXTS, "the (cat - (dog"] * 10, trainer)
     tokenizer = transformers.PreTrainedTokenizerFast(
         tokenizer_object=inner, bos_token="<|endoftext|>", eos_token="<|endoftext|>"
     )
@@ -117,6 +118,7 @@ class Slow:
 )
 def test_words_have_the_probability_of_the_definition(context, folder, model):
     assert max(len(model.pieces_of(w)) for w in WORDS) > 2
+    assert any(piece.startswith("Ġ(") for piece in model.tokenizer.get_vocab())
     pieces = [piece for w in context for piece in model.pieces_of(w)]
     with torch.inference_mode():
         found = model.words(pieces)
@@ -148,12 +150,12 @@ def test_what_is_not_followed_shares_alike_and_targets_are_exact(model):
         for i, w in enumerate(WORDS):
             p = rough.words([], model.pieces_of(w))
             assert p.sum() == pytest.approx(1)
-            assert p[i + 2] == pytest.approx(exact[i + 2], rel=1e-6)
+            assert p[i + 2] == pytest.approx(exact[i + 2], rel=1e-5)
         some = replace(model, least=0.01).words([])
     followed = exact[2:] > 0.01
     assert followed.any()
     assert not followed.all()
-    assert some[2:][followed] == pytest.approx(exact[2:][followed], rel=1e-6)
+    assert some[2:][followed] == pytest.approx(exact[2:][followed], rel=1e-5)
     assert some[0] == pytest.approx(exact[0])
 
 
