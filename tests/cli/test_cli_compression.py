@@ -44,7 +44,8 @@ def test_validation_is_of_the_weights_in_the_bundle(nwp: Nwp, corpus: Path) -> N
     options = ("--model", "m", "--split", "valid", "--processes", 1, "--json")
     found = nwp("evaluate", corpus, *options).result()["summary"]
 
-    assert found["perplexity"] == pytest.approx(result["valid"]["perplexity"], rel=1e-12)
+    # Other batches, and words scored in another order, round otherwise; bf16 would differ by 1e-3.
+    assert found["perplexity"] == pytest.approx(result["valid"]["perplexity"], rel=1e-6)
 
 
 @pytest.mark.parametrize(

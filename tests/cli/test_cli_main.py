@@ -55,7 +55,10 @@ def test_every_command_is_there() -> None:
     names = {" ".join(words) for words, group in COMMANDS if not group}
 
     assert names == {
-        *("demo", "train", "evaluate", "suggest", "prompt", "bench"),
+        *("demo", "train", "evaluate", "compare", "suggest", "prompt", "serve", "bench"),
+        *("runs list", "runs show", "runs compare", "runs plot", "runs forget"),
+        *("personal on", "personal off", "personal status", "personal list", "personal forget"),
+        *("personal export", "personal import", "personal block", "personal unblock"),
         *("corpus list", "corpus get", "corpus formats", "corpus show", "corpus sample"),
         *("corpus split", "corpus verify", "corpus import", "corpus remove", "config show"),
     }
