@@ -256,11 +256,46 @@ def test_noise_of_several_workers_moves_deciles_little_when_there_are_many_users
     total = sum(
         noisy(histogram(rows_at(share.tolist())), 1.0, Random(i)) for i, share in enumerate(shares)
     )
-    found = quantiles(total, 1.0)
+    found = quantiles(total, 1.0, 8)
     for decile in range(10, 100, 10):
         exact = np.quantile(perplexities, decile / 100)
         assert abs(math.log(found[f"p{decile}"] / exact)) < 0.1
     assert found["users"] == pytest.approx(4000, abs=200)
+
+
+def test_the_error_is_how_far_off_a_decile_may_be():
+    rng = np.random.default_rng(3)
+    perplexities = np.sort(np.exp(rng.normal(5, 1, 3000)))
+    counts, epsilon, workers = histogram(rows_at(perplexities.tolist())), 0.5, 5
+    stop = 1 - math.exp(-epsilon)
+    off = []
+    for _ in range(200):
+        ups, downs = rng.geometric(stop, (2, workers, BINS))
+        found = quantiles(counts + (ups - downs).sum(0), epsilon, workers)
+        assert found["error"] == pytest.approx(0.0457, rel=0.15)
+        off += [np.searchsorted(perplexities, found["p90"]) / 3000 - 0.9]
+    assert np.mean(np.abs(off) <= 0.045) >= 0.95
+    assert np.mean(np.abs(off) <= 0.015) < 0.9
+    assert abs(np.mean(off)) < 0.006
+
+
+def test_deciles_that_noise_has_drowned_are_not_told():
+    counts = np.zeros(BINS, np.int64)
+    counts[30:50] = 25
+    # The variance of noise with epsilon ln 2 is 4, summed over 120 bins and 1 or 2 workers.
+    told, hidden = (quantiles(counts, math.log(2), workers) for workers in (1, 2))
+    for found, workers in ((told, 1), (hidden, 2)):
+        assert found["error"] == pytest.approx(2 * math.sqrt(120 * 4 * workers) / 500)
+    assert (
+        {hidden[f"p{d}"] for d in range(10, 100, 10)}
+        == {None}
+        == {quantiles(counts, 0.3, 1)[f"p{d}"] for d in range(10, 100, 10)}
+    )
+    assert hidden["users"] == 500
+    untold = quantiles(counts, math.log(2))
+    assert untold == {name: value for name, value in told.items() if name != "error"}
+    assert told["p50"] == pytest.approx(BORDERS[40])
+    assert quantiles(counts * 2, math.log(2), 2)["p50"] == pytest.approx(BORDERS[40])
 
 
 @given(st.lists(st.integers(-50, 50), min_size=BINS, max_size=BINS))
@@ -279,5 +314,7 @@ def test_nobody_has_no_deciles():
         found = quantiles(counts, 2.0)
         assert {found[f"p{d}"] for d in range(10, 100, 10)} == {None}
         assert found["users"] == 0
+        assert quantiles(counts, 2.0, 3) == found | {"error": None}
+        assert quantiles(counts, 1000.0, 3)["p50"] is None  # whose noise has no variance left
     with pytest.raises(ValueError, match="no histogram"):
         quantiles(np.zeros(BINS + 1, np.int64), 1.0)
