@@ -151,7 +151,7 @@ def read_slices(answers: Mapping[str, Parcel]) -> Slices:
 def read_histogram(plan: EvaluatePlan, answers: Mapping[str, Parcel]) -> dict[str, Any]:
     """Deciles of perplexity over all workers' users, from what they sent with noise."""
     counts = np.sum([reply.arrays["histogram"] for reply in answers.values()], axis=0)
-    return noisy.quantiles(counts, plan.epsilon)
+    return noisy.quantiles(counts, plan.epsilon, len(answers))
 
 
 def _check(plan: TrainPlan | EvaluatePlan, worker: str, reply: Parcel) -> None:
