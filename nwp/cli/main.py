@@ -20,6 +20,7 @@ from nwp.cli import (
     corpus,
     demo,
     evaluate,
+    model,
     personal,
     runs,
     serve,
@@ -49,6 +50,7 @@ app.command("prompt")(suggest.prompt)
 app.command("serve")(serve.serve)
 app.command("bench")(bench.bench)
 app.add_typer(corpus.app, name="corpus")
+app.add_typer(model.app, name="model")
 app.add_typer(runs.app, name="runs")
 app.add_typer(personal.app, name="personal")
 app.add_typer(config.app, name="config")

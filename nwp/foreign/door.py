@@ -15,7 +15,7 @@ from nwp.foreign.backoff import BackOff
 from nwp.model.bundle import SETTINGS
 from nwp.text.vocabulary import Vocabulary
 
-ARPA, HUGGING_FACE = "arpa", "huggingface"
+ARPA, HUGGING_FACE, ONNX = "arpa", "huggingface", "onnx"
 _ARPA_NAME = re.compile(r"\.arpa(\.(gz|bz2|xz))?$", re.IGNORECASE)
 
 
@@ -35,6 +35,8 @@ def kind_of(path: Path) -> str | None:
     if path.is_dir():
         found = (path / "config.json").is_file() and not (path / SETTINGS).exists()
         return HUGGING_FACE if found else None
+    if path.suffix.lower() == ".onnx":
+        return ONNX
     return ARPA if _ARPA_NAME.search(path.name) else None
 
 
@@ -47,7 +49,8 @@ def load_predictor(path: Path, vocabulary: Callable[[], Vocabulary]) -> Foreign:
     if kind is None:
         raise BadInput(
             f"{path} is no model of a known kind",
-            "ARPA files end in .arpa or .arpa.gz, folders of Hugging Face's library have config.json.",
+            "ARPA files end in .arpa or .arpa.gz, ONNX files in .onnx; folders of Hugging Face's library "
+            "have config.json.",
         )
     if kind == HUGGING_FACE:
         from nwp.foreign.subwords import load_subwords
@@ -56,6 +59,11 @@ def load_predictor(path: Path, vocabulary: Callable[[], Vocabulary]) -> Foreign:
         weights = sum(int(w.numel()) for w in subwords.model.parameters())
         about = {"kind": kind, "parameters": weights, "followed_from": subwords.least}
         return Foreign(subwords.vocabulary, subwords.reading, about)
+    if kind == ONNX:
+        from nwp.foreign.stepping import Stepping
+
+        stepping = Stepping.load(path)
+        return Foreign(stepping.vocabulary, lambda _: stepping, {"kind": kind})
     arpa = read_arpa(path)
     model = BackOff.of(arpa)
     about = {"kind": kind, "ngrams": list(arpa.listed), "words_left_out": arpa.left_out}

@@ -126,7 +126,7 @@ def browser(profile: Path) -> Iterator[Callable[[], Page]]:
 
     child = subprocess.Popen(
         [CHROMIUM, *flags, "--remote-debugging-pipe", f"--user-data-dir={profile}", "about:blank"],
-        preexec_fn=place,
+        preexec_fn=place,  # noqa: PLW1509 (no other thread runs here)
         close_fds=False,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
