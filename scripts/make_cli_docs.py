@@ -18,6 +18,7 @@ COMMANDS = (
     "evaluate",
     "suggest",
     "prompt",
+    "serve",
     "bench",
     "corpus list",
     "corpus get",

@@ -13,7 +13,7 @@ import typer
 from typer.exceptions import TyperException
 
 from nwp import __version__
-from nwp.cli import bench, compare, config, corpus, demo, evaluate, personal, runs, suggest, train
+from nwp.cli import bench, compare, config, corpus, demo, evaluate, personal, runs, serve, suggest, train
 from nwp.cli.effective import default_map
 from nwp.errors import BadSettings, Interrupted, NwpError
 from nwp.files import reason, remedy
@@ -34,6 +34,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("suggest")(suggest.suggest)
 app.command("prompt")(suggest.prompt)
+app.command("serve")(serve.serve)
 app.command("bench")(bench.bench)
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(runs.app, name="runs")
