@@ -56,7 +56,7 @@ def read_asked(body: bytes, models: Collection[str]) -> Asked:
     if not isinstance(given, dict):
         raise _unfit("the body is no JSON object")
     if unknown := sorted(set(given) - {"text", "k", "model", "session"}):
-        raise _unfit(f"{ascii(unknown[0][:40])} is no key that is known")
+        raise _unfit(f"{unknown[0][:40]!a} is no key that is known")
     asked = Asked(
         given.get("text"),  # type: ignore[arg-type] # checked below, with all others
         given.get("k", 3),
