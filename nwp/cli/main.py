@@ -13,7 +13,19 @@ import typer
 from typer.exceptions import TyperException
 
 from nwp import __version__
-from nwp.cli import bench, compare, config, corpus, demo, evaluate, personal, runs, serve, suggest, train
+from nwp.cli import (
+    bench,
+    compare,
+    config,
+    corpus,
+    demo,
+    evaluate,
+    personal,
+    runs,
+    serve,
+    suggest,
+    train,
+)
 from nwp.cli.effective import default_map
 from nwp.errors import BadSettings, Interrupted, NwpError
 from nwp.files import reason, remedy

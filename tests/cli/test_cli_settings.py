@@ -116,7 +116,16 @@ def _values(shown: dict[str, dict[str, dict[str, object]]]) -> dict[str, dict[st
 def test_config_show_lists_every_option_by_the_name_of_its_flag(nwp: Nwp) -> None:
     found = nwp("config", "show", "--json").result()
 
-    assert set(found) == {"demo", "train", "evaluate", "compare", "suggest", "prompt", "bench"}
+    assert set(found) == {
+        "demo",
+        "train",
+        "evaluate",
+        "compare",
+        "suggest",
+        "prompt",
+        "serve",
+        "bench",
+    }
     for command, settings in found.items():
         help_text = nwp(command, "--help").out
         for key in settings:
