@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,14 @@ CHROMIUM = next(
 _PATIENCE = 60.0
 _CODES = {" ": "Space", "Tab": "Tab", "Escape": "Escape", "ArrowRight": "ArrowRight"}
 _NUMBERS = {"Tab": 9, "Escape": 27, "ArrowRight": 39, "ArrowLeft": 37, "Backspace": 8}
+
+# The protocol's pipes are descriptors 3 and 4; first out of the way, as one may be the other's.
+_PLACE = """
+import os, sys
+high = [os.dup2(int(sys.argv[1]), 50), os.dup2(int(sys.argv[2]), 51)]
+os.dup2(high[0], 3), os.dup2(high[1], 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 class Page:
@@ -118,16 +127,10 @@ def browser(profile: Path) -> Iterator[Callable[[], Page]]:
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars"]
     flags += ["--disable-background-networking", "--disable-dev-shm-usage"]
 
-    def place() -> None:  # the protocol's pipes are descriptors 3 and 4
-        reading, writing = os.dup(to_read), os.dup(back_write)
-        high = [os.dup2(reading, 50), os.dup2(writing, 51)]
-        os.dup2(high[0], 3)
-        os.dup2(high[1], 4)
-
+    command = [CHROMIUM, *flags, "--remote-debugging-pipe", f"--user-data-dir={profile}"]
     child = subprocess.Popen(
-        [CHROMIUM, *flags, "--remote-debugging-pipe", f"--user-data-dir={profile}", "about:blank"],
-        preexec_fn=place,  # noqa: PLW1509 (no other thread runs here)
-        close_fds=False,
+        [sys.executable, "-c", _PLACE, str(to_read), str(back_write), *command, "about:blank"],
+        pass_fds=(to_read, back_write),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
