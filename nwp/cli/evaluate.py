@@ -51,6 +51,10 @@ Split = Annotated[
 ]
 Model = Annotated[
     Path | None,
+    typer.Option("--model", metavar="DIR", help="The bundle; otherwise the one that ships."),
+]
+_AnyModel = Annotated[
+    Path | None,
     typer.Option(
         "--model",
         metavar="PATH",
@@ -62,7 +66,7 @@ Model = Annotated[
 
 def evaluate(
     corpus: Corpus,
-    model: Model = None,
+    model: _AnyModel = None,
     split: Split = "test",
     baselines: Annotated[
         bool,
