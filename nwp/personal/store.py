@@ -403,7 +403,7 @@ class Personal:
         if self.path is None:
             return
         with self._lock, _told(self.path):
-            self._db.execute("VACUUM")
+            self._db.execute("VACUUM")  # pages keep copies of rows that once were moved within them
             busy = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
         if busy:
             raise BadInput(

@@ -71,6 +71,17 @@ def test_what_has_faded_is_gone_and_weights_never_overflow(monkeypatch: pytest.M
     assert personal.status().grams == 3  # begin always, always end, begin always end
 
 
+def test_what_has_faded_leaves_no_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nwp.personal.store.HALF_LIFE", 20.0)
+    personal = Personal.open(tmp_path / "p.sqlite")
+    personal.learn("zyxomma")
+    for _ in range(255):
+        personal.learn("always")
+    personal.close()
+    assert b"always" in written(tmp_path)
+    assert b"zyxomma" not in written(tmp_path)
+
+
 def test_a_context_keeps_its_strongest_followers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nwp.personal.store._MOST", 8)
     monkeypatch.setattr("nwp.personal.store._KEPT", 5)
