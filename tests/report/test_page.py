@@ -440,7 +440,8 @@ def test_text_can_be_read(colors: dict[str, str]) -> None:
 _PRESSES = """<script>
 document.querySelector('th[data-key=top3] button').click();
 const sought = document.getElementById('search');
-if (location.hash) { sought.value = 'ANNA'; sought.dispatchEvent(new Event('input')); }
+if (location.hash === '#turned') document.querySelector('th[data-key=top3] button').click();
+if (location.hash === '#search') { sought.value = 'ANNA'; sought.dispatchEvent(new Event('input')); }
 </script></body>"""
 
 
@@ -462,6 +463,12 @@ def test_script_sorts_and_finds_in_a_browser(payload: Payload, tmp_path: Path) -
     assert "&lt;img" in names[1]
     assert "<title>broken" not in dom
     assert re.search(r'data-key="top3"[^>]*aria-sort="descending"', table[0])
+    turned = in_chromium(path.as_uri() + "#turned")
+    table = re.search(r'<table id="table".*?</table>', turned, re.DOTALL)
+    assert table
+    assert re.search(r'data-key="top3"[^>]*aria-sort="ascending"', table[0])
+    lowest = min(payload["users"], key=lambda user: user["top3"])
+    assert re.findall(r"<bdi[^>]*>(.*?)</bdi>", table[0])[0] == lowest["user"]
     found = in_chromium(path.as_uri() + "#search")
     table = re.search(r'<table id="table".*?</table>', found, re.DOTALL)
     assert table

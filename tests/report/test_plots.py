@@ -200,6 +200,10 @@ def test_slices_and_baselines_are_bars_of_their_shares(payload: Payload) -> None
     hatched = [bool(bar.get_hatch()) for bar in perplexity.patches]
     assert hatched == [False, True, False, True, False]
     assert top3.patches[4].get_width() == payload["summary"]["top3"]
+    assert perplexity.get_title("left") == "perplexity (lower is better)"
+    # A phone has no room for more.
+    narrow = figures(payload, narrow=True)["baselines"].axes
+    assert [axes.get_title("left") for axes in narrow] == ["perplexity", "among three"]
 
 
 @pytest.mark.parametrize("value", [1.0, 1.0000001, 1e300, 12.5])
@@ -219,7 +223,7 @@ def test_a_matplotlibrc_of_the_users_changes_nothing(payload: Payload) -> None:
     import matplotlib as mpl
 
     before = svg(figures(payload)["learning"])
-    with mpl.rc_context({"lines.linewidth": 9, "font.size": 30, "axes.facecolor": "red"}):
+    with mpl.rc_context({"axes.linewidth": 9, "axes.labelpad": 30, "font.size": 30}):
         assert svg(figures(payload)["learning"]) == before
         assert mpl.rcParams["font.size"] == 30
 
