@@ -25,6 +25,7 @@ CORPUS = Path(__file__).parent.parent / "corpora" / "sample.jsonl"
 
 
 def main() -> None:
+    """Measure, and print what was found."""
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--typists", type=int, nargs="+", default=[1, 4])
     options.add_argument("--messages", type=int, default=12, help="of each typist")

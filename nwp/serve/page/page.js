@@ -62,7 +62,7 @@ async function ask() {
     });
     if (state.running !== mine) return;
     $("latency").textContent = (performance.now() - start).toFixed(1);
-    $("computing").textContent = `ms, ${found.milliseconds.toFixed(2)} of them computing`;
+    $("computing").textContent = `ms; computing ${found.milliseconds.toFixed(2)}`;
     state.shown = { text, rows: found.suggestions };
     complain(null);
   } catch (error) {
