@@ -241,15 +241,13 @@ def test_a_suggester_that_fails_does_not_take_the_message_with_it(pipe: PipeInpu
     assert "no suggestions" not in seen[3][2]
 
 
-def test_what_is_known_of_an_older_text_is_given_to_none() -> None:
-    ahead = Lookahead(str.upper)
+def test_learning_makes_the_same_text_be_asked_again() -> None:
+    known = ["before"]
+    ahead = Lookahead(lambda text: known[-1])
     try:
-        assert ahead.wait("a", 30) == "A"
-        assert ahead.wait("b", 30) == "B"
-        done: list[str] = []
-        ahead.then(lambda: done.append("learnt"))
-        assert ahead.wait("b", 30) == "B"
-        assert done == ["learnt"]
+        assert ahead.wait("a", 30) == "before"
+        ahead.then(lambda: known.append("after"))
+        assert ahead.wait("a", 30) == "after"
     finally:
         ahead.close()
 
@@ -285,6 +283,16 @@ def test_a_suggester_that_is_off_the_record_stays_so(pipe: PipeInput) -> None:
     learner.off_the_record = True
     play(pipe, "one" + ENTER + "/on" + ENTER + "two" + ENTER, suggester=learner)
     assert learner.learnt == ["two"]
+
+
+def test_off_the_record_holds_for_a_suggester_that_does_not_listen(pipe: PipeInput) -> None:
+    class Deaf(Learner):
+        def __setattr__(self, name: str, value: object) -> None:
+            super().__setattr__(name, False if name == "off_the_record" else value)
+
+    learner = Deaf()
+    play(pipe, "/off" + ENTER + "one" + ENTER, suggester=learner)
+    assert learner.learnt == []
 
 
 def test_a_fault_of_learning_is_told_and_the_message_sent(pipe: PipeInput) -> None:
