@@ -105,6 +105,8 @@ class Evaluation:
             found["groups"] = groups(rows, None if all(trained) else trained)
         elif self.noisy:
             found["over_users"] = {"perplexity": dict(self.noisy)}
+        if self.about.get("training"):  # of a model of others nobody knows what protects it
+            found["privacy"] = found["about"].pop("privacy", None)
         if self.curve:
             found["curve"] = list(self.curve)
         if self.examples:
@@ -308,6 +310,7 @@ def _about(
         "parameters": bundle.config.parameters,
         "rounds": bundle.about.get("best_round"),
         "training": bundle.about.get("training"),
+        "privacy": bundle.about.get("privacy"),
     }
 
 

@@ -115,3 +115,13 @@ def test_users_whom_training_held_out_are_a_group_of_their_own(
     told = {g["group"]: g["users"] for g in found["groups"] if g["by"] == "trained"}
     assert sorted(told.values()) == [2, 4]
     assert {"activity", "unknown words", "trained"} == {g["by"] for g in found["groups"]}
+
+
+def test_that_nothing_but_averaging_protects_the_updates_is_said(
+    nwp: Nwp, words: tuple[object, ...], tmp_path: Path
+) -> None:
+    found = nwp(*words, "--report", tmp_path / "r.html").result()
+
+    assert found["privacy"] is None
+    assert "privacy" not in found["about"]
+    assert "no privacy budget" in (tmp_path / "r.html").read_text(encoding="utf-8").lower()
