@@ -121,7 +121,21 @@ def test_a_token_that_can_be_guessed_or_not_be_sent_is_refused(token: str) -> No
 
 
 TEXTS = [
-    *("", "see you tom", "see you ", "Well,", "(", "don'", "don’t", "I'm’", "see_you", "x_", "7am"),
+    *(
+        "",
+        "e.g",
+        "Well,so",
+        "see you tom",
+        "see you ",
+        "Well,",
+        "(",
+        "don'",
+        "don’t",
+        "I'm’",
+        "see_you",
+        "x_",
+        "7am",
+    ),
     *(
         "😀",
         "so 😀",
