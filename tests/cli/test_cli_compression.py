@@ -89,6 +89,7 @@ def test_a_killed_run_with_topk_resumes_to_the_bytes_of_one_that_was_not(
     assert bundle_bytes(Path("m")) == bundle_bytes(Path("whole"))
 
 
+@pytest.mark.slow
 def test_the_number_of_processes_does_not_change_how_int8_rounds(nwp: Nwp, corpus: Path) -> None:
     words = ("train", corpus, *TINY, *ROUNDS, "--uplink", "int8", "--workers", 2, "--json")
     for name, processes in (("one", 1), ("two", 2)):

@@ -74,6 +74,7 @@ def test_sampling_by_size_from_a_bundle_needs_no_survey(
     assert [report.users for report in reports] == [9, 9]  # draws, of six users
 
 
+@pytest.mark.slow
 def test_sampling_each_by_itself(nwp: Nwp, corpus: Path, reports: list[RoundReport]) -> None:
     options = ("--sampling", "poisson", "--cohort", 1, "--rounds", 8, "--seed", 2)
     done = nwp("train", corpus, "--out", "m", *SMALL, *options, "--json")
@@ -96,6 +97,7 @@ def test_users_out_of_reach(nwp: Nwp, corpus: Path, reports: list[RoundReport]) 
     assert len(set(users)) > 1
 
 
+@pytest.mark.slow
 def test_users_in_a_cycle(nwp: Nwp, corpus: Path, reports: list[RoundReport]) -> None:
     nwp("train", corpus, "--out", "m", *SMALL, "--cycle", 3, "--json").result()
 
@@ -114,6 +116,7 @@ def test_over_selection(nwp: Nwp, corpus: Path, reports: list[RoundReport]) -> N
     assert all(report.waited > 0 for report in reports)
 
 
+@pytest.mark.slow
 def test_over_selection_where_all_answer_at_once_drops_by_lot(
     nwp: Nwp, corpus: Path, reports: list[RoundReport]
 ) -> None:
@@ -153,6 +156,7 @@ ODD = (
 )
 
 
+@pytest.mark.slow
 def test_processes_and_a_resume_change_no_byte(
     nwp: Nwp, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -515,6 +515,7 @@ def test_settings_that_do_not_go_together_are_refused(
     assert files_in(own_place) == {}
 
 
+@pytest.mark.slow
 def test_an_interrupted_scaffold_goes_on_to_the_same_bytes(
     nwp: Nwp, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -263,6 +263,7 @@ def test_nesting_is_read_up_to_a_depth_and_not_what_looks_like_it() -> None:
 MIB = b"x" * (1 << 20)
 
 
+@pytest.mark.slow
 def test_a_string_of_16_mebibytes_is_read_and_a_longer_one_refused() -> None:
     times = MAX_STRING >> 20
     [found] = json_items(large(b'["', MIB, times - 1, b'"]'), "item", Tally())
@@ -289,6 +290,7 @@ def test_what_never_comes_to_a_string_is_refused(
     assert "a string of over 1 MiB" in refused(large(b"[", piece, 200, b"1]"))
 
 
+@pytest.mark.slow
 def test_many_values_take_the_memory_of_one() -> None:
     message = json.dumps({"from": "ann", "text": 'some words \\ of " hers ' * 40}).encode() + b","
     source = large(b'{"messages": [', message * 64, 100, b"1]}")

@@ -216,6 +216,7 @@ def test_nothing_is_left_of_what_was_masked(parts: list[tuple[str, str, tuple[st
         assert counts[kind] == sum(kind == found for *_, (found, _) in parts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "unit",
     [

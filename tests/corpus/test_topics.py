@@ -54,6 +54,7 @@ def test_where_few_words_are_rare_frequent_ones_tell_topics() -> None:
     assert agreement(labels.tolist(), subjects) > 0.9
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_topics_in_batches_and_windows_of_any_number(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -375,6 +375,7 @@ def test_withheld_rows_are_told_instead_of_a_table(payload: Payload) -> None:
     assert "for 60 users" in page.inside["h1"][0]
 
 
+@pytest.mark.slow
 def test_a_setting_is_told_once(payload: Payload) -> None:
     payload["about"]["training"]["rounds"] = payload["about"]["rounds"]
     html = render(payload)
@@ -402,6 +403,7 @@ def test_few_users_are_no_trouble(make: Callable[..., Payload], users: int) -> N
     )
 
 
+@pytest.mark.slow
 def test_three_thousand_users_fit_into_three_megabytes(make: Callable[..., Payload]) -> None:
     html = render(make(3000))
     assert len(html.encode()) < 3_000_000
@@ -415,10 +417,12 @@ def test_three_thousand_users_fit_into_three_megabytes(make: Callable[..., Paylo
     assert "Each dot is a user" not in page.words
 
 
+@pytest.mark.slow
 def test_same_payload_same_bytes(payload: Payload, make: Callable[..., Payload]) -> None:
     assert render(payload) == render(make())
 
 
+@pytest.mark.slow
 def test_writing_leaves_nothing_else(payload: Payload, tmp_path: Path) -> None:
     write(payload, tmp_path / "new" / "report.html")
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["report.html"]

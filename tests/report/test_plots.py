@@ -59,6 +59,7 @@ def test_wide_and_narrow_ids_differ(payload: Payload) -> None:
     assert wide & narrow <= third
 
 
+@pytest.mark.slow
 def test_same_figures_same_bytes(payload: Payload, tmp_path: Path) -> None:
     for folder in ("one", "two"):
         save(figures(payload), tmp_path / folder)
@@ -66,6 +67,7 @@ def test_same_figures_same_bytes(payload: Payload, tmp_path: Path) -> None:
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name
 
 
+@pytest.mark.slow
 def test_plots_are_saved_with_titles_in_both_formats(payload: Payload, tmp_path: Path) -> None:
     drawn = figures(payload)
     before = {name: svg(figure) for name, figure in drawn.items()}

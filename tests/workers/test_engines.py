@@ -245,6 +245,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_processes_end_when_their_parent_is_killed(tmp_path: Path, pipe: str) -> None:
     """They share their parent's standard output: when it reads as ended, all of them have."""
     script = tmp_path / "parent.py"

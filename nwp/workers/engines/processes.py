@@ -61,7 +61,8 @@ class Processes:
             for call, (future, pool) in zip(calls, futures, strict=True):
                 yield self._result(call, future, pool)
         finally:
-            shutil.rmtree(folder)  # also of results that nobody fetched
+            # With results that nobody fetched. Tasks that are still at work find the folder no more.
+            shutil.rmtree(folder.rename(folder.with_name(f"{folder.name}.gone")))
 
     def _submit(self, call: _Call) -> tuple[Future[Any], ProcessPoolExecutor]:
         """Hand out one task; also tells to which pool, for several threads may see one break."""
