@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nwp.cli.output import err, out, percent, print_json, tell_of
-from nwp.cli.reading import Columns, Dates, Form, Me, SkipBad, read_options
+from nwp.cli.output import err, out, percent, print_json
+from nwp.cli.reading import Columns, Dates, Form, Me, SkipBad, read_corpus
 from nwp.cli.train import Json
 
 if TYPE_CHECKING:
@@ -91,7 +91,6 @@ def bench(
     model of the Stack Overflow task (standard), the same users and a smaller model (small), or
     1,000 users of 5 messages (many). Of a corpus, only sizes are told.
     """
-    from nwp.corpus.load import load_corpus
     from nwp.tasks.bench import BenchOptions
     from nwp.tasks.bench import bench as measure
 
@@ -112,13 +111,7 @@ def bench(
     )
     found = None
     if corpus:
-        found = load_corpus(
-            corpus,
-            skip_bad_lines=skip_bad_lines,
-            form=form,
-            options=read_options(columns, dates, me),
-        )
-        tell_of(found)
+        found = read_corpus(corpus, form, columns, dates, me, skip_bad_lines=skip_bad_lines)
     measured = measure(options, found, lambda text: err().print(text))
     if as_json:
         print_json(measured.as_json())

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nwp.cli.evaluate import Split, With, names_in
-from nwp.cli.output import figure, out, percent, print_json, tell_of
-from nwp.cli.reading import Columns, Dates, Form, Me, SkipBad, read_options
+from nwp.cli.output import figure, out, percent, print_json
+from nwp.cli.reading import Columns, Dates, Form, Me, SkipBad, read_corpus
 from nwp.cli.train import Corpus, EngineName, Json, Processes, RayAddress, Workers
 
 if TYPE_CHECKING:
@@ -52,7 +52,6 @@ def compare(
     Example:  nwp compare sample mine --with trigram_kn,personal
     """
     from nwp.cli.progress import own_models
-    from nwp.corpus.load import load_corpus
     from nwp.model.bundle import default_bundle
     from nwp.tasks.compare import compare_models
     from nwp.tasks.evaluate import EvaluateOptions
@@ -65,13 +64,7 @@ def compare(
         engine=engine,
         ray_address=ray_address,
     )
-    found = load_corpus(
-        corpus,
-        skip_bad_lines=skip_bad_lines,
-        form=form,
-        options=read_options(columns, dates, me),
-    )
-    tell_of(found)
+    found = read_corpus(corpus, form, columns, dates, me, skip_bad_lines=skip_bad_lines)
     with own_models() as watch:
         compared = compare_models(found, models or [default_bundle()], options, watch)
     if as_json:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nwp.cli.output import err, figure, out, percent, print_json, tell_of
-from nwp.cli.reading import Columns, Dates, Form, Me, SkipBad, read_options
+from nwp.cli.output import err, figure, out, percent, print_json
+from nwp.cli.reading import Columns, Dates, Form, Me, SkipBad, read_corpus
 from nwp.cli.train import Corpus, EngineName, Json, Processes, RayAddress, Workers
 
 if TYPE_CHECKING:
@@ -122,7 +122,6 @@ def evaluate(
     Example:  nwp evaluate sample --baselines --report report.html
     """
     from nwp.cli.progress import own_models
-    from nwp.corpus.load import load_corpus
     from nwp.corpus.split import named_users, only
     from nwp.errors import BadSettings
     from nwp.evaluation.baselines import USUAL
@@ -141,13 +140,7 @@ def evaluate(
         engine=engine,
         ray_address=ray_address,
     )
-    found = load_corpus(
-        corpus,
-        skip_bad_lines=skip_bad_lines,
-        form=form,
-        options=read_options(columns, dates, me),
-    )
-    tell_of(found)
+    found = read_corpus(corpus, form, columns, dates, me, skip_bad_lines=skip_bad_lines)
     if users is not None:
         names = named_users(found, users)
         if not names:

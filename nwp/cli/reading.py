@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nwp.cli.output import tell_of
 from nwp.errors import BadSettings
 
 if TYPE_CHECKING:
     from nwp.corpus.readers.base import ReadOptions
+    from nwp.corpus.types import Corpus
 
 READING = "Reading"
 
@@ -65,6 +67,18 @@ def read_options(columns: str, dates: str, me: str) -> ReadOptions:
     from nwp.corpus.readers.base import ReadOptions
 
     return ReadOptions(parse_columns(columns), parse_dates(dates), me)
+
+
+def read_corpus(
+    corpus: str, form: str, columns: str, dates: str, me: str, *, skip_bad_lines: bool
+) -> Corpus:
+    """The corpus that a command was given, read as its options say; what was left out is told."""
+    from nwp.corpus.load import load_corpus
+
+    options = read_options(columns, dates, me)
+    found = load_corpus(corpus, skip_bad_lines=skip_bad_lines, form=form, options=options)
+    tell_of(found)
+    return found
 
 
 def parse_columns(given: str) -> dict[str, str]:

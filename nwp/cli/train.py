@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from nwp.cli.output import err, figure, megabytes, out, percent, print_json, tell_of
-from nwp.cli.reading import Columns, Dates, Form, Me, SkipBad, read_options
+from nwp.cli.output import err, figure, megabytes, out, percent, print_json
+from nwp.cli.reading import Columns, Dates, Form, Me, SkipBad, read_corpus
 from nwp.cli.tracking import MLflowAddress, Record, TensorBoardFolder
 from nwp.errors import Interrupted
 
@@ -313,7 +313,7 @@ def train(
     and gives the same bytes.
     """
     from nwp.cli.progress import watching
-    from nwp.corpus.load import load_corpus, plain_name
+    from nwp.corpus.load import plain_name
     from nwp.federated.algorithms import algorithm as algorithm_of
     from nwp.federated.compression import Compression
     from nwp.federated.local import LocalWork
@@ -370,13 +370,7 @@ def train(
     )
     trackers = chosen_trackers(record=record, tensorboard=tensorboard, mlflow=mlflow)
     out_folder = out_folder or Path(f"{plain_name(corpus)}-model")
-    found = load_corpus(
-        corpus,
-        skip_bad_lines=skip_bad_lines,
-        form=form,
-        options=read_options(columns, dates, me),
-    )
-    tell_of(found)
+    found = read_corpus(corpus, form, columns, dates, me, skip_bad_lines=skip_bad_lines)
     try:
         with watching() as progress:
             result = train_bundle(

@@ -127,7 +127,7 @@ def count_each(
 ) -> Rows:
     """The same for users whose positions lie end to end: so many of each; a row a user."""
     owner = np.repeat(np.arange(len(sizes)), sizes)
-    targets, plain = data.targets, ~data.addresses
+    targets = data.targets
     word = targets != END
     unknown = targets == UNKNOWN
     known = word & ~unknown
@@ -153,7 +153,7 @@ def count_each(
         "open_unknown1": add(unknown & best),
         "open_end1": add(~word & best),
     }
-    for name, among in (("masked", plain), ("first", first)):
+    for name, among in (("masked", ~data.addresses), ("first", first)):
         columns[f"{name}_tokens"] = add(word & among)
         columns[f"{name}_known"] = add(known & among)
         columns[f"{name}_hits1"] = add(hits[1] & among)
@@ -172,7 +172,7 @@ def count_each(
     return np.stack([columns.get(name, nothing) for name in COLUMNS], axis=1)
 
 
-# Figures that commands print, in the order in which they print them.
+# Figures that are whole numbers.
 WHOLE = ("tokens", "masked_tokens", "messages")
 
 

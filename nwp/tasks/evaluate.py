@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,37 +19,23 @@ from nwp import __version__
 from nwp.corpus.split import part_of
 from nwp.corpus.types import Corpus
 from nwp.errors import BadCorpus, BadMessage, BadSettings, NoQuorum, Refused
-from nwp.evaluation.baselines import (
-    CENTRAL,
-    LOCAL,
-    NAMES,
-    PERSONAL,
-    POOLED,
-    TRIGRAM,
-    UNIGRAM,
-    Parts,
-    Tuning,
-    count_ngrams,
-    own_models,
-    seeds,
-    tune,
-)
+from nwp.evaluation.baselines import NAMES, POOLED, TRIGRAM, UNIGRAM
 from nwp.evaluation.conventions import conventions_json
 from nwp.evaluation.counts import COLUMNS, Counts, Rows, metrics
 from nwp.evaluation.examples import Example, pick
 from nwp.evaluation.over_users import groups, intervals, spread
 from nwp.evaluation.phases import EVALUATE, read_counts, read_histogram, read_slices
-from nwp.evaluation.scoring import chunks, count_group, count_with, join
+from nwp.evaluation.scoring import count_with
 from nwp.evaluation.slices import Slices, calibration_json, slices_json
-from nwp.federated.local import LocalWork
 from nwp.federated.parcel import Parcel
 from nwp.federated.plan import EvaluatePlan
 from nwp.foreign.door import kind_of, load_predictor
 from nwp.model.bundle import Bundle, load_bundle
 from nwp.model.lstm import FloatArray
 from nwp.runs.metrics import read_metrics
+from nwp.tasks.baselines import count_beside, count_fitted
 from nwp.tasks.run_folder import RunFolder, held_out_of
-from nwp.tasks.start import start_weights, weights_of
+from nwp.tasks.start import weights_of
 from nwp.text.spelling import Speller, spell
 from nwp.text.tokenizer import words_of
 from nwp.text.vocabulary import Vocabulary, encode
@@ -190,7 +176,7 @@ def evaluate(
         users, total, slices, noisy = _on_workers(corpus, bundle, weights, options, runs)
         _check_words(total, corpus, options)
         seconds = time.perf_counter() - began
-        others = _baselines(corpus, bundle, weights, options, runs, watch)
+        others = count_beside(corpus, bundle, weights, options.part, options.baselines, runs, watch)
     finally:
         runs.close()
     return Evaluation(
@@ -261,12 +247,9 @@ def evaluate_foreign(
     seconds = time.perf_counter() - began
     found: dict[str, dict[str, Counts]] = {}
     if options.baselines:
-        parts = [_parts(corpus.users[name], vocabulary, options.part) for name in names]
         runs = make_engine(options.processes, name=options.engine, ray_address=options.ray_address)
         try:
-            for name in options.baselines:
-                counts = map(Counts.from_row, _ngrams(name, parts, vocabulary, runs))
-                found[name] = dict(zip(names, counts, strict=True))
+            found = count_fitted(corpus, vocabulary, options.part, options.baselines, runs)
         finally:
             runs.close()
     about = {
@@ -359,93 +342,3 @@ def _on_workers(
             users |= dict(zip(deals[worker], rows, strict=True))
     noisy = read_histogram(plan, replies.answers) if plan.epsilon else None
     return users, total, read_slices(replies.answers), noisy
-
-
-def _baselines(
-    corpus: Corpus,
-    bundle: Bundle,
-    weights: FloatArray,
-    options: EvaluateOptions,
-    engine: Engine,
-    watch: Callable[[int, int], None],
-) -> dict[str, dict[str, Counts]]:
-    """Baseline name to counts by user; fitted on train parts, counted on the part asked for."""
-    if not options.baselines:
-        return {}
-    names = sorted(corpus.users)
-    users = [_parts(corpus.users[name], bundle.vocabulary, options.part) for name in names]
-    training = bundle.about["training"]
-    work = LocalWork(
-        batch=training["batch"],
-        learning_rate=training["learning_rate"],
-        clip_norm=training["clip_norm"],
-        max_positions=training["max_positions"],
-    )
-    tuning, seed = Tuning(work, training["passes"]), training["seed"]
-    start = start_weights(bundle.config, bundle.frequencies, seed)
-    pairs = list(zip(users, seeds(names, seed), strict=True))
-
-    def own(begin: FloatArray, how: Tuning) -> Iterator[Rows]:
-        tasks = [(bundle.config, how, bundle.vocabulary.words, g) for g in chunks(pairs, 2)]
-        done = 0
-        for rows in engine.run(own_models, begin, tasks):
-            done += len(rows)
-            watch(done, len(users))
-            yield rows
-
-    found = {}
-    for name in options.baselines:
-        if name in (UNIGRAM, TRIGRAM):
-            rows = _ngrams(name, users, bundle.vocabulary, engine)
-        elif name == LOCAL:
-            rows = np.concatenate(list(own(start, tuning)))
-        elif name == PERSONAL:
-            rows = np.concatenate(list(own(weights, tuning.gentle())))
-        else:
-            flat = start
-            if name == CENTRAL:
-                flat = _central(start, users, bundle, tuning, seed, engine)
-            rows = _lstm(flat, users, bundle, engine)
-        counts = [Counts.from_row(row) for row in rows]
-        found[name] = dict(zip(names, counts, strict=True))
-    return found
-
-
-def _parts(messages: Sequence[str], vocabulary: Vocabulary, part: str) -> Parts:
-    counted = part_of(messages, part)
-    train, valid = (encode(part_of(messages, name), vocabulary) for name in ("train", "valid"))
-    test = encode(counted, vocabulary)
-    return Parts(train, valid, test, spell(counted, test, Speller.of(vocabulary)))
-
-
-def _ngrams(name: str, users: Sequence[Parts], vocabulary: Vocabulary, engine: Engine) -> Rows:
-    train = [user.train for user in users]
-    words, size = vocabulary.words, len(vocabulary)
-    share = -(-len(users) // max(1, engine.width))
-    tasks = [(name, train, words, size, some) for some in chunks(users, share)]
-    nothing = np.zeros(1, np.float32)
-    return np.concatenate(list(engine.run(count_ngrams, nothing, tasks)))
-
-
-def _lstm(flat: FloatArray, users: Sequence[Parts], bundle: Bundle, engine: Engine) -> Rows:
-    words = bundle.vocabulary.words
-    tasks = [
-        (bundle.config, words, [u.test for u in some], [u.letters for u in some])
-        for some in chunks(users, 8)
-    ]
-    return np.concatenate([rows for rows, _ in engine.run(count_group, flat, tasks)])
-
-
-def _central(
-    start: FloatArray,
-    users: Sequence[Parts],
-    bundle: Bundle,
-    tuning: Tuning,
-    seed: int,
-    engine: Engine,
-) -> FloatArray:
-    """One model of everybody's train text, which sees as many words as the federated run did."""
-    train, valid = join([user.train for user in users]), [user.valid for user in users]
-    tasks = [(bundle.config, tuning, rate, train, valid, seed) for rate in tuning.rates]
-    best: FloatArray = min(engine.run(tune, start, tasks), key=lambda found: found[0])[1]
-    return best
