@@ -61,7 +61,7 @@ class Tuning:
     work: LocalWork
     passes: int
     rates: tuple[float, ...] = RATES
-    patience: int = 4
+    patience: int = 8
 
     def gentle(self) -> Tuning:
         """For weights that are good already."""
