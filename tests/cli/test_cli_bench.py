@@ -78,6 +78,7 @@ def test_the_report_for_people_adds_up_to_a_hundred_and_fits_a_terminal(nwp: Nwp
     assert "USDT" not in done.err
 
 
+@pytest.mark.slow
 def test_a_corpus_is_measured_as_its_users_are(nwp: Nwp, corpus: Path) -> None:
     words = ("--hidden", 16, "--rounds", 1, "--precision", "fp32", "--users", 4, "--messages", 10)
 

@@ -68,6 +68,7 @@ def test_what_there_is_not_is_refused_before_anything_begins(
     assert not Path("m").exists()
 
 
+@pytest.mark.slow
 def test_a_killed_run_with_topk_resumes_to_the_bytes_of_one_that_was_not(
     nwp: Nwp, corpus: Path
 ) -> None:

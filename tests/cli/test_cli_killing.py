@@ -107,6 +107,7 @@ def test_a_run_killed_at_one_moment_after_the_other_comes_to_the_same_bytes(
     assert everything(train(USUAL)) == whole
 
 
+@pytest.mark.slow
 def test_a_kill_of_the_parent_alone_ends_its_workers_and_of_a_worker_alone_ends_nothing(
     train: Train, left_by: Callable[..., Any]
 ) -> None:

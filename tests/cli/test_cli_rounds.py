@@ -54,6 +54,7 @@ def test_the_usual_settings_spelled_out_change_no_byte(
     assert "participation" not in about("m")
 
 
+@pytest.mark.slow
 def test_sampling_by_size(nwp: Nwp, corpus: Path, reports: list[RoundReport]) -> None:
     result = nwp("train", corpus, "--out", "m", *SMALL, "--sampling", "size", "--json").result()
 
@@ -104,6 +105,7 @@ def test_users_in_a_cycle(nwp: Nwp, corpus: Path, reports: list[RoundReport]) ->
     assert [report.users for report in reports] == [2, 2, 2, 2]
 
 
+@pytest.mark.slow
 def test_over_selection(nwp: Nwp, corpus: Path, reports: list[RoundReport]) -> None:
     options = ("--over-select", 0.5, "--stragglers", 0.5)
     done = nwp("train", corpus, "--out", "m", *SMALL, *options)

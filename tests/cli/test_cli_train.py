@@ -90,6 +90,7 @@ def test_another_seed_gives_other_weights(nwp: Nwp, corpus: Path, bundle: Path) 
     assert mine["vocabulary.json"] == theirs["vocabulary.json"]
 
 
+@pytest.mark.slow
 def test_the_number_of_processes_changes_no_byte(nwp: Nwp, corpus: Path, bundle: Path) -> None:
     result = nwp("train", corpus, "--out", "m", *TINY, *ROUNDS, "--processes=2", "--json").result()
 

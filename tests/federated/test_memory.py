@@ -78,6 +78,7 @@ def test_any_users_id_is_a_place_of_its_own_inside_the_folder(tmp_path, user):
 Kept = dict[tuple[str, str], dict[int, list[float]]]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(st.data())
 def test_whatever_is_begun_again_memory_is_as_a_table_of_all_rounds(tmp_path_factory, data):
