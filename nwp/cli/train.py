@@ -265,6 +265,15 @@ def train(
     ] = 0.9,
     beta2: Annotated[float, typer.Option(rich_help_panel=_SERVER)] = 0.99,
     epsilon: Annotated[float, typer.Option(rich_help_panel=_SERVER)] = 1e-3,
+    averaging: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE",
+            rich_help_panel=_SERVER,
+            help="Keep the mean of the weights over the rounds, which keeps this share of itself each "
+            "round (0.99: about the last hundred); 0: the last weights.",
+        ),
+    ] = 0.0,
     downlink: Annotated[
         str,
         typer.Option(
@@ -287,6 +296,14 @@ def train(
             help="Of an update that topk sends a round; else 0.01.",
         ),
     ] = None,
+    storage: Annotated[
+        str,
+        typer.Option(
+            metavar="fp32|bf16|int8",
+            rich_help_panel=_MODEL,
+            help="What weights are in the bundle's file: whole, half or a quarter of the size.",
+        ),
+    ] = "fp32",
     record: Record = True,
     tensorboard: TensorBoardFolder = None,
     mlflow: MLflowAddress = None,
@@ -345,7 +362,15 @@ def train(
             precision=precision,
             proximal=proximal,
         ),
-        server=ServerOptimizer(server_optimizer, server_learning_rate, momentum, beta2, epsilon),
+        server=ServerOptimizer(
+            server_optimizer,
+            server_learning_rate,
+            momentum,
+            beta2,
+            epsilon,
+            averaging=averaging,
+        ),
+        storage=storage,
         algorithm=algorithm,
         weighting=Weighting(
             weights or ("equal" if sampling == "size" else usual.weights), weight_cap

@@ -53,9 +53,9 @@ class TrainPlan:
     without a new best (0: never). A round with answers from fewer than `quorum` of the asked
     workers, a fraction, is given up. `weighting` tells how much each user counts, `schedule` how
     the users' learning rate changes, `compression` how weights and updates are written on their
-    way. `participation` tells how users are drawn and waited for; as long as it is as usual, the plan's
-    text does not mention it. `sizes` is worker to words, known to the server alone and no part of the
-    plan's text.
+    way. `participation` tells how users are drawn and waited for; as long as it is as usual, and the
+    server keeps no mean of weights, the plan's text does not mention it. `sizes` is worker to words,
+    known to the server alone and no part of the plan's text.
     """
 
     kind: ClassVar[str] = "train"
@@ -227,6 +227,8 @@ def plan_text(plan: Plan) -> str:
         del content["sizes"]
         if plan.participation == Participation():
             del content["participation"]
+        if not plan.server.averaging:
+            del content["server"]["averaging"]
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n"
 
 
@@ -240,6 +242,8 @@ def read_plan(text: str) -> Plan:
     try:
         content = json.loads(text)
         kind = KINDS[content.pop("kind")]
+        if kind is TrainPlan:
+            content["server"] = {"averaging": 0.0, **content["server"]}
         for name, part in _PARTS.items():
             if name in content:
                 content[name] = _exact(part, content[name])

@@ -74,7 +74,8 @@ def train(
         metrics: Mapping[str, Any] | None = None
         if number % plan.validate_every == 0 or number == plan.rounds:
             # What the workers see is measured, and what was measured is kept.
-            seen = plan.downlink.through(weights)
+            reached = optimizers.reached(plan.server, optimizer, weights)
+            seen = plan.downlink.through(reached)
             metrics, replies = validate(seen, number)
             traffic = traffic.plus(replies)
             if _better(metrics, state.best_valid):

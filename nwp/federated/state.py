@@ -99,11 +99,13 @@ class Checkpoint:
             "best": state.best_weights,
             "first": state.optimizer.first,
             "second": state.optimizer.second,
+            "mean": state.optimizer.mean,
             **{f"{CARRIED}{name}": array for name, array in state.carried.items()},
         }
         about = {
             "plan": self.plan,
             "number": state.number,
+            "steps": state.optimizer.steps,
             "best_number": state.best_number,
             "best_valid": dict(state.best_valid),
             "history": [asdict(report) for report in state.history],
@@ -213,7 +215,7 @@ def _state(about: Mapping[str, Any], arrays: Mapping[str, Any], number: int) -> 
     return RunState(
         number=number,
         weights=arrays["weights"],
-        optimizer=OptimizerState(arrays["first"], arrays["second"]),
+        optimizer=OptimizerState(arrays["first"], arrays["second"], arrays["mean"], about["steps"]),
         best_weights=arrays["best"],
         best_number=about["best_number"],
         best_valid=about["best_valid"],

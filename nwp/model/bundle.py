@@ -1,6 +1,6 @@
 """A bundle: a finished model as a folder. Weights as safetensors, the rest as JSON; no pickle.
 
-    model.safetensors   the weights by name, float32
+    model.safetensors   the weights by name: float32, or smaller (`nwp.model.storage`)
     vocabulary.json     words in order of their ids, surfaces, how often each was expected at the start
     settings.json       format, sizes, what it was trained on and how, SHA-256 of the two files above
     README.md           the model card, for people
@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
 from nwp.errors import BadBundle, BadSettings
 from nwp.files import shipped, write_atomic
 from nwp.model.card import model_card
 from nwp.model.config import ModelConfig
+from nwp.model.storage import read_weights, write_weights
 from nwp.text.vocabulary import FIRST_WORD, Vocabulary
 
 FORMAT = 1
@@ -44,13 +44,15 @@ FloatArray = npt.NDArray[np.float32]
 @dataclass(frozen=True)
 class Bundle:
     """A model, whole. `tensors` by name; `frequencies` of the output ids (end, unknown, words), as
-    known before training; `about` what it was trained on, how, and how well it does."""
+    known before training; `about` what it was trained on, how, and how well it does; `storage` what the
+    weights are, or were, in the file."""
 
     config: ModelConfig
     vocabulary: Vocabulary
     frequencies: tuple[float, ...]
     tensors: Mapping[str, FloatArray]
     about: Mapping[str, Any]
+    storage: str = "fp32"
 
 
 def default_bundle() -> Path:
@@ -66,8 +68,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
     frequencies = [float(f"{f:.6g}") for f in bundle.frequencies]
     words = {**bundle.vocabulary.as_dict(), "frequencies": frequencies}
     files = {
-        # safetensors writes the memory as it lies, so it must lie in order.
-        WEIGHTS: save({n: np.ascontiguousarray(bundle.tensors[n]) for n in sorted(bundle.tensors)}),
+        WEIGHTS: write_weights(bundle.tensors, bundle.storage),
         VOCABULARY: (json.dumps(words, ensure_ascii=False, indent=0) + "\n").encode(),
     }
     (folder / SETTINGS).unlink(missing_ok=True)  # what is there is no bundle any more
@@ -76,6 +77,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
     settings = {
         "format": FORMAT,
         "model": bundle.config.as_dict(),
+        **({} if bundle.storage == "fp32" else {"storage": bundle.storage}),
         "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
         "about": dict(bundle.about),
     }
@@ -96,7 +98,7 @@ def load_bundle(folder: Path) -> Bundle:
         words = json.loads(raw[VOCABULARY])
         vocabulary = Vocabulary.from_lists(words["words"], words["surfaces"])
         frequencies = tuple(float(f) for f in words["frequencies"])
-        tensors = load(raw[WEIGHTS])
+        tensors = read_weights(raw[WEIGHTS])
         about = dict(settings["about"])
     except (*_UNFIT, SafetensorError, BadSettings) as error:
         raise BadBundle(f"the bundle {folder} does not fit together: {error}", _AGAIN) from error
@@ -107,7 +109,8 @@ def load_bundle(folder: Path) -> Bundle:
         or any(tensor.dtype != np.float32 for tensor in tensors.values())
     ):
         raise BadBundle(f"the bundle {folder} has weights of other sizes or types", _AGAIN)
-    return Bundle(config, vocabulary, frequencies, tensors, about)
+    storage = str(settings.get("storage", "fp32"))
+    return Bundle(config, vocabulary, frequencies, tensors, about, storage)
 
 
 def _settings(folder: Path) -> dict[str, Any]:

@@ -26,7 +26,8 @@ messages stayed on {about["workers"]} workers, and only updates of the weights w
 |---|---|
 | corpus | {about["corpus"]} ({about["users"]} users, {about["words"]:,} words trained on) |
 | model | embedding {model["embedding"]}, LSTM {model["layers"]} x {model["hidden"]}, \
-projection {model["projection"]}, {"tied" if model["tied"] else "untied"}; {parameters:,} parameters |
+projection {model["projection"]}, {"tied" if model["tied"] else "untied"}; {parameters:,} \
+parameters{_stored(settings)} |
 | vocabulary | {about["vocabulary"]:,} words; one enters when {about["k"]} users of one worker wrote it, or \
 from a public list |
 | validation perplexity | {_shown(valid["perplexity"], ".1f")} (round {about["best_round"]}) |
@@ -42,7 +43,7 @@ perplexity. Validation is the ninth tenth of each user's messages, in order of t
 {_batches(training["batch"])}, learning rate {training["learning_rate"]}{_scheduled(training)}
 - {_algorithm(training)}
 - server optimizer {training["optimizer"]}, learning rate {training["server_learning_rate"]}\
-{_compressed(training)}
+{_averaged(training)}{_compressed(training)}
 - seed {training["seed"]}; plan {training["plan"][:16]}{start}
 
 To make it again: `{about["command"]}`
@@ -56,6 +57,11 @@ differential-privacy guarantee**, and a language model can remember phrases of i
 
 Judging people or their language; languages other than those of its corpus.
 """
+
+
+def _stored(settings: Mapping[str, Any]) -> str:
+    form = settings.get("storage")
+    return f", stored as {form}" if form else ""
 
 
 def _batches(size: int) -> str:
@@ -79,6 +85,11 @@ def _algorithm(training: Mapping[str, Any]) -> str:
     }[by]
     pull = f", proximal term {proximal}" if proximal else ""
     return f"algorithm {name}{pull}; users count {counted}"
+
+
+def _averaged(training: Mapping[str, Any]) -> str:
+    share = training.get("averaging")
+    return f"; weights averaged over the rounds (the mean keeps {share} a round)" if share else ""
 
 
 def _compressed(training: Mapping[str, Any]) -> str:

@@ -35,6 +35,7 @@ from nwp.files import told, write_atomic
 from nwp.model.bundle import SETTINGS, Bundle, load_bundle, save_bundle
 from nwp.model.config import ModelConfig
 from nwp.model.lstm import FloatArray, NextWordModel
+from nwp.model.storage import check_form
 from nwp.runs.metrics import MetricsFile
 from nwp.runs.trackers import Tracker
 from nwp.tasks.run_folder import RunFolder
@@ -60,7 +61,8 @@ class TrainOptions:
     `workers` 0: about four users a worker. `cohort` 0: a twentieth of the users, but 8 or more.
     `held_out`: a share or names of users left out whole. `base`: a bundle to start from, whose
     vocabulary and sizes are kept. `stragglers`: sigma of the log-normal distribution of the users'
-    simulated speeds, 0: all answers come at once. `engine`, `processes` (0: one a core) and `ray_address`
+    simulated speeds, 0: all answers come at once. `storage`: what the weights are in the bundle's file
+    (`nwp.model.storage`). `engine`, `processes` (0: one a core) and `ray_address`
     say where it is computed (`nwp.workers.engines.make_engine`).
     """
 
@@ -89,6 +91,7 @@ class TrainOptions:
     patience: int = 0
     seed: int = 0
     base: str | None = None
+    storage: str = "fp32"
     refuse: tuple[str, ...] = ()
     processes: int = 0
     engine: str = "auto"
@@ -96,6 +99,7 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         algorithm(self.algorithm).check(self.local)
+        check_form(self.storage)
         if not 0 <= self.stragglers <= _MOST_SPREAD:
             raise BadSettings(f"stragglers = {self.stragglers}: a sigma from 0 to {_MOST_SPREAD}")
         if self.participation.time_limit and not self.stragglers:
@@ -251,7 +255,7 @@ def _finished_bundle(
         "from": options.base,
         "command": command,
     }
-    return replace(trained.beginning, tensors=model.tensors(), about=about)
+    return replace(trained.beginning, tensors=model.tensors(), about=about, storage=options.storage)
 
 
 def _result(trained: _Trained, seconds: float) -> dict[str, Any]:
@@ -343,6 +347,7 @@ def _training(plan: TrainPlan) -> dict[str, Any]:
         "schedule": schedule_text(plan.schedule),
         "optimizer": plan.server.name,
         "server_learning_rate": plan.server.learning_rate,
+        "averaging": plan.server.averaging,
         "downlink": plan.compression.down,
         "uplink": plan.compression.up,
         "topk": plan.compression.share if plan.uplink.forgets else None,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nwp.errors import BadSettings
-from nwp.federated.optimizers import NAMES, OptimizerState, ServerOptimizer, init, step
+from nwp.federated.optimizers import NAMES, OptimizerState, ServerOptimizer, init, reached, step
 
 
 def run(
@@ -182,3 +182,29 @@ def test_an_unknown_optimizer_is_refused_with_the_names_there_are():
     with pytest.raises(BadSettings, match="adamw") as error:
         ServerOptimizer("adamw")
     assert "fedadam" in error.value.hint
+
+
+def test_the_mean_of_the_weights_is_plain_at_first_and_then_forgets():
+    optimizer = ServerOptimizer(averaging=0.75)
+    weights, state, seen, expected = f32(1, -1), init(optimizer, 2), [], None
+    for i in range(12):
+        weights, state = step(optimizer, state, weights, f32(0.5 + i, -1))
+        seen.append(weights)
+        expected = np.mean(seen, 0) if i < 4 else 0.75 * expected + 0.25 * weights
+        assert reached(optimizer, state, weights) == pytest.approx(expected, rel=1e-6), i
+
+
+def test_averaging_changes_no_step_and_without_it_the_last_weights_are_kept():
+    updates = [f32(0.5, -1), f32(1, 2), f32(-3, 0.25)]
+    for name in NAMES:
+        plain, state = run(ServerOptimizer(name), f32(1, 2), updates)
+        with_mean, _ = run(ServerOptimizer(name, averaging=0.9), f32(1, 2), updates)
+        assert (plain == with_mean).all()
+        assert reached(ServerOptimizer(name), state, plain) is plain
+        assert state.mean.size == 0
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0, float("nan")])
+def test_a_share_out_of_range_is_refused(share: float):
+    with pytest.raises(BadSettings, match="averaging"):
+        ServerOptimizer(averaging=share)
