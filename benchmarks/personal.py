@@ -27,7 +27,7 @@ from nwp.corpus.load import load_corpus
 from nwp.corpus.split import part_of
 from nwp.evaluation.counts import COLUMNS, Rows, count_each, figures
 from nwp.evaluation.ranking import Block, from_probabilities
-from nwp.evaluation.scoring import LstmPredictor, score
+from nwp.evaluation.scoring import Predictor, predictor_of, score
 from nwp.model.bundle import Bundle, load_bundle
 from nwp.model.lstm import NextWordModel
 from nwp.personal.mixing import PersonalModel
@@ -47,7 +47,7 @@ class PersonalPredictor:
     """
 
     def __init__(
-        self, lstm: LstmPredictor, personal: Personal, vocabulary: Vocabulary, texts: Sequence[str]
+        self, lstm: Predictor, personal: Personal, vocabulary: Vocabulary, texts: Sequence[str]
     ) -> None:
         """`texts` are the messages, each with a word, that `blocks` is asked for as ids."""
         self._lstm, self._texts = lstm, texts
@@ -59,7 +59,7 @@ class PersonalPredictor:
         outputs = self._lstm.blocks(data)
         given = np.empty((len(data.targets), 0))
         for block in outputs:
-            p = torch.softmax(block.scores.double(), 1).numpy()
+            p = block.probabilities.double().numpy()
             if not given.size:
                 given = np.empty((len(data.targets), p.shape[1]))
             given[block.where] = p
@@ -77,7 +77,7 @@ class PersonalPredictor:
 
 
 def count_user(
-    bundle: Bundle, lstm: LstmPredictor, messages: Sequence[str], part: str
+    bundle: Bundle, lstm: Predictor, messages: Sequence[str], part: str
 ) -> tuple[Rows, Rows]:
     """One user's counts (1, columns) without and with what they have taught."""
     texts = [text for text in part_of(messages, part) if words_of(text)]
@@ -111,7 +111,7 @@ def main() -> None:
     bundle = load_bundle(given.model)
     model = NextWordModel(bundle.config)
     model.set_tensors(bundle.tensors)
-    lstm = LstmPredictor(bundle.config, model.weights())
+    lstm = predictor_of(bundle.config, model.weights(), bundle.expert)
     corpus = load_corpus(given.corpus)
     found = [
         count_user(bundle, lstm, corpus.users[user], given.part)

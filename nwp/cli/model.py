@@ -9,9 +9,10 @@ import typer
 
 from nwp.cli.evaluate import Model
 from nwp.cli.output import megabytes, out, print_json
-from nwp.cli.train import Json
+from nwp.cli.reading import Columns, Dates, Form, Me, SkipBad, read_corpus
+from nwp.cli.train import Corpus, EngineName, Json, Processes, RayAddress, Workers, repeatable
 
-app = typer.Typer(help="Bundles: for other programs.", no_args_is_help=True)
+app = typer.Typer(help="Bundles: more in them, and out of them.", no_args_is_help=True)
 
 
 @app.command("export")
@@ -22,6 +23,8 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a bundle as one ONNX file: a step of the model, its state in and out, with its words.
+
+    N-grams that the bundle may have do not go along.
 
     Example:  nwp model export keyboard.onnx --model my-model
     """
@@ -42,3 +45,52 @@ def export(
         print_json({"file": str(file), "bytes": size, "parameters": bundle.config.parameters})
     else:
         out().print(f"{file}: {megabytes(size)}, {bundle.config.parameters:,} weights")
+
+
+@app.command("ngrams")
+def ngrams(
+    corpus: Corpus,
+    out_folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to write it.")],
+    model: Model = None,
+    k: Annotated[
+        int,
+        typer.Option(min=1, help="Users of one worker that must have written an n-gram."),
+    ] = 3,
+    workers: Workers = 0,
+    processes: Processes = 0,
+    engine: EngineName = "auto",
+    ray_address: RayAddress = "",
+    force: Annotated[bool, typer.Option("--force", help="Replace DIR.")] = False,
+    form: Form = "",
+    columns: Columns = "",
+    dates: Dates = "",
+    me: Me = "me",
+    skip_bad_lines: SkipBad = False,
+    as_json: Json = False,
+) -> None:
+    """Give a bundle an n-gram expert: which words follow one or two others, as far as many users share it.
+
+    Workers count on their users' train parts and send only what K of their own users wrote. How much the
+    n-grams count beside the model is learnt on the valid parts.
+
+    Example:  nwp model ngrams messages.jsonl.gz --model my-model --out my-keyboard
+    """
+    from nwp.model.bundle import default_bundle
+    from nwp.tasks.ngrams import NgramsOptions, add_ngrams
+
+    found = read_corpus(corpus, form, columns, dates, me, skip_bad_lines=skip_bad_lines)
+    result = add_ngrams(
+        found,
+        model or default_bundle(),
+        out_folder,
+        NgramsOptions(k, workers, processes, engine, ray_address),
+        command=repeatable(),
+        force=force,
+    )
+    if as_json:
+        print_json(result)
+        return
+    out().print(
+        f"{result['model']}: {result['pairs']:,} pairs and {result['triples']:,} triples that {k} users of "
+        f"a worker wrote, {megabytes(result['bytes'])} in all"
+    )

@@ -402,7 +402,7 @@ def train(
                 found,
                 out_folder,
                 options,
-                command=_repeatable(),
+                command=repeatable(),
                 resume=resume,
                 force=force,
                 watcher=progress.watcher(),
@@ -447,7 +447,7 @@ def _without(words: list[str], *flags: str) -> list[str]:
     return [word for word in words if word not in flags]
 
 
-def _repeatable() -> str:
+def repeatable() -> str:
     """The command line for the model card: without what decides nothing of the model, so that equal
     models have equal cards."""
     words = iter(_without(sys.argv[1:], *_FLAGS_OF_RUNNING))

@@ -12,7 +12,7 @@ import torch
 
 from nwp.corpus.split import part_of
 from nwp.corpus.types import Corpus
-from nwp.evaluation.scoring import LstmPredictor
+from nwp.evaluation.scoring import Predictor, predictor_of
 from nwp.model.bundle import Bundle
 from nwp.model.lstm import FloatArray
 from nwp.text.tokenizer import words_of
@@ -59,7 +59,7 @@ def pick(
     some = drawn.sample(users, min(len(users), _MESSAGES))
     every = [(user, text) for user in some for text in part_of(corpus.users[user], part)]
     picked = drawn.sample(every, min(len(every), _MESSAGES))
-    predictor = LstmPredictor(bundle.config, weights)
+    predictor = predictor_of(bundle.config, weights, bundle.expert)
     found = []
     for user, text in picked:
         found += _of_message(predictor, bundle, user, text)
@@ -82,7 +82,7 @@ def _different(examples: Sequence[Example], most: int) -> list[Example]:
     return list(kept.values())[:most]
 
 
-def _of_message(predictor: LstmPredictor, bundle: Bundle, user: str, text: str) -> list[Example]:
+def _of_message(predictor: Predictor, bundle: Bundle, user: str, text: str) -> list[Example]:
     """One example for each known word of a message."""
     words = words_of(text)
     if not words:
@@ -92,7 +92,7 @@ def _of_message(predictor: LstmPredictor, bundle: Bundle, user: str, text: str) 
     found = []
     with torch.inference_mode():
         for block in predictor.blocks(data):
-            p = torch.softmax(block.scores, 1)
+            p = block.probabilities
             best = p[:, first:].topk(min(_GUESSES, p.shape[1] - first))
             for i, place in enumerate(block.where.tolist()):
                 target = int(data.targets[place])

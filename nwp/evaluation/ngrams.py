@@ -22,6 +22,7 @@ import torch
 from nwp.evaluation.counts import FloatArray, IntArray
 from nwp.evaluation.ranking import Block, from_probabilities
 from nwp.evaluation.scoring import at_once
+from nwp.text.contexts import trigrams
 from nwp.text.vocabulary import BEGIN, FIRST_OUTPUT, Encoded
 
 _USUAL_DISCOUNT = 0.75  # where too little text has no n-gram that counts 1, or none that counts 2
@@ -39,7 +40,7 @@ class Unigram:
     @classmethod
     def fit(cls, users: Sequence[Encoded], vocabulary_size: int) -> Unigram:
         """Count all users' targets; `vocabulary_size` is the number of ids, outputs or not."""
-        _, _, words = _trigrams(users, vocabulary_size)
+        _, _, words = trigrams(users, vocabulary_size)
         counts = np.bincount(words, minlength=vocabulary_size)[FIRST_OUTPUT:]
         return cls(_lowest(counts, _discount(counts)))
 
@@ -49,7 +50,7 @@ class Unigram:
 
     def blocks(self, data: Encoded) -> Iterator[Block]:
         """See `nwp.evaluation.scoring.Predictor`."""
-        words = _trigrams([data], FIRST_OUTPUT + len(self.lowest))[2] - FIRST_OUTPUT
+        words = trigrams([data], FIRST_OUTPUT + len(self.lowest))[2] - FIRST_OUTPUT
         for some in at_once(len(words), len(self.lowest)):
             wanted = torch.from_numpy(words[some])
             p = torch.from_numpy(self.lowest).expand(len(wanted), -1)
@@ -86,7 +87,7 @@ class KneserNey:
         """
         size = vocabulary_size
         first, second, third = discounts or (None, None, None)
-        u, v, w = _trigrams(users, size)
+        u, v, w = trigrams(users, size)
         keys3, counts3 = np.unique((u * size + v) * size + w, return_counts=True)
         keys2, counts2 = np.unique(keys3 % size**2, return_counts=True)
         counts1 = np.bincount(keys2 % size, minlength=size)[FIRST_OUTPUT:]
@@ -105,7 +106,7 @@ class KneserNey:
 
     def blocks(self, data: Encoded) -> Iterator[Block]:
         """See `nwp.evaluation.scoring.Predictor`."""
-        u, v, w = _trigrams([data], self.size)
+        u, v, w = trigrams([data], self.size)
         for some in at_once(len(w), len(self.lowest)):
             p = torch.from_numpy(self._after(u[some], v[some]))
             wanted = torch.from_numpy(w[some] - FIRST_OUTPUT)
@@ -182,20 +183,3 @@ def _discount(counts: IntArray, given: float | None = None) -> float:
         return given
     once, twice = (int(np.count_nonzero(counts == k)) for k in (1, 2))
     return once / (once + 2 * twice) if once and twice else _USUAL_DISCOUNT
-
-
-def _trigrams(users: Sequence[Encoded], size: int) -> tuple[IntArray, IntArray, IntArray]:
-    """At each position of all users the two targets before and the target, (positions,) each.
-
-    ValueError for targets that a vocabulary of `size` ids cannot predict.
-    """
-    none = np.zeros(0, np.int64)
-    w = np.concatenate([none, *(user.targets for user in users)])
-    if len(w) and not FIRST_OUTPUT <= w.min() <= w.max() < size:
-        raise ValueError(f"targets are not between {FIRST_OUTPUT} and {size - 1}")
-    u, v = (np.concatenate((np.full(back, BEGIN), w))[: len(w)] for back in (2, 1))
-    lengths = np.concatenate([none, *(np.diff(user.offsets) for user in users)])
-    starts = np.cumsum(lengths) - lengths
-    u[starts] = v[starts] = BEGIN
-    u[starts[lengths > 1] + 1] = BEGIN
-    return u, v, w

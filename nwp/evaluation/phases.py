@@ -15,6 +15,7 @@ from nwp.evaluation.counts import COLUMNS, Counts, Rows
 from nwp.evaluation.scoring import count_group, count_rows, in_groups
 from nwp.evaluation.slices import BINS, ROWS, Slices
 from nwp.evaluation.slices import COLUMNS as SLICE_COLUMNS
+from nwp.evaluation.weighing import expert_received, expert_specs
 from nwp.federated.local import seed_for
 from nwp.federated.parcel import ArraySpec, Parcel, Schema
 from nwp.federated.plan import EvaluatePlan, Plan, SurveyPlan, TrainPlan
@@ -29,7 +30,10 @@ _AT_ONCE = 64  # tasks of one worker that are in memory
 def _request(plan: Plan) -> Schema:
     if isinstance(plan, SurveyPlan):
         raise BadMessage("a survey plan does not allow evaluation")
-    return Schema(arrays=plan.downlink.specs("weights"))
+    arrays = plan.downlink.specs("weights")
+    if isinstance(plan, EvaluatePlan) and plan.ngrams:
+        arrays = arrays | expert_specs(plan.model.outputs)
+    return Schema(arrays=arrays)
 
 
 _COUNTS = ArraySpec("float64", (None, len(COLUMNS)))
@@ -78,7 +82,8 @@ def _evaluate(worker: WorkerSide, number: int, request: Parcel) -> Parcel:
         for name, user in zip(worker.names, users, strict=True)
     )
     groups = in_groups(pairs, plan.group, lambda pair: len(pair[0].targets))
-    tasks = ((plan.model, plan.words, *zip(*group, strict=True)) for group in groups)
+    expert = expert_received(request, plan.model.outputs) if plan.ngrams else None
+    tasks = ((plan.model, plan.words, *zip(*group, strict=True), expert) for group in groups)
     weights = plan.downlink.decode("weights", request.arrays)
     every, slices = [np.zeros((0, len(COLUMNS)))], Slices.none()
     for rows, some in _run(worker, count_group, weights, tasks):

@@ -28,7 +28,7 @@ class Block:
     `where` int64 (n,) are the positions; `scores` (n, outputs), more likely outputs with higher ones: the
     end, the unknown word, then words by id, or in the `order` (words,) of these; `wanted` int64 (n,) the
     column of each target; `nll` float64 (n,) -ln p of it, and `confidence` float64 (n,) the largest
-    probability of a word.
+    probability of a word. With `logits` the softmax of the scores is the distribution, else they are it.
     """
 
     where: IntArray
@@ -37,6 +37,12 @@ class Block:
     nll: Tensor
     confidence: Tensor
     order: IntArray | None = None
+    logits: bool = False
+
+    @property
+    def probabilities(self) -> Tensor:
+        """The distribution at each position, (n, outputs); each sums to one."""
+        return torch.softmax(self.scores, 1) if self.logits else self.scores
 
 
 def from_logits(
@@ -45,13 +51,15 @@ def from_logits(
     """A block of scores whose softmax is the distribution."""
     log_p = torch.log_softmax(logits, 1)
     nll = -log_p.gather(1, wanted[:, None])[:, 0].double()
-    return Block(where, logits, wanted, nll, log_p[:, _WORDS:].amax(1).double().exp(), order)
+    return Block(where, logits, wanted, nll, log_p[:, _WORDS:].amax(1).double().exp(), order, True)
 
 
-def from_probabilities(where: IntArray, p: Tensor, wanted: Tensor) -> Block:
+def from_probabilities(
+    where: IntArray, p: Tensor, wanted: Tensor, order: IntArray | None = None
+) -> Block:
     """A block of probabilities that sum to one; 0 has infinite -ln p."""
     nll = -p.gather(1, wanted[:, None])[:, 0].double().log()
-    return Block(where, p, wanted, nll, p[:, _WORDS:].amax(1).double())
+    return Block(where, p, wanted, nll, p[:, _WORDS:].amax(1).double(), order)
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,22 @@ import numpy as np
 import torch
 
 from nwp.evaluation.counts import Counts, IntArray, Rows, Scored, count_each
-from nwp.evaluation.ranking import Block, Prefixes, from_logits, prefixes_of, stand
+from nwp.evaluation.ranking import (
+    Block,
+    Prefixes,
+    from_logits,
+    from_probabilities,
+    prefixes_of,
+    stand,
+)
 from nwp.evaluation.slices import Slices, slice_up
 from nwp.federated.kernel import Kernel
 from nwp.federated.packing import pack
 from nwp.federated.products import linear, reordered
 from nwp.model.config import ModelConfig
+from nwp.model.expert import Expert
 from nwp.model.lstm import FloatArray
+from nwp.text.contexts import trigrams
 from nwp.text.spelling import Letters
 from nwp.text.vocabulary import FIRST_OUTPUT, FIRST_WORD, Encoded
 
@@ -77,6 +86,12 @@ class LstmPredictor:
             rows, self._bias = rows[columns], self._bias[columns]
         self._rows, self._outputs = reordered(rows), config.outputs
 
+    @property
+    def places(self) -> IntArray:
+        """The column of each output, int64 (outputs,)."""
+        found: IntArray = self._places.numpy()
+        return found
+
     def blocks(self, data: Encoded) -> Iterator[Block]:
         """See `Predictor`."""
         lengths = np.diff(data.offsets)
@@ -100,6 +115,42 @@ class LstmPredictor:
             yield from_logits(where[some], logits, targets[some], self._order)
 
 
+class MixedPredictor:
+    """The LSTM mixed with an n-gram expert, as a predictor."""
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        weights: FloatArray,
+        expert: Expert,
+        prefixes: Prefixes | None = None,
+    ) -> None:
+        """As for `LstmPredictor`."""
+        self._lstm, self._expert = LstmPredictor(config, weights, prefixes), expert
+        self._size = config.vocabulary
+
+    def blocks(self, data: Encoded) -> Iterator[Block]:
+        """See `Predictor`."""
+        before, last, _ = trigrams([data], self._size)
+        for block in self._lstm.blocks(data):
+            p = block.probabilities
+            at = block.where
+            self._expert.mix(before[at], last[at], p.numpy(), self._lstm.places)
+            yield from_probabilities(at, p, block.wanted, block.order)
+
+
+def predictor_of(
+    config: ModelConfig,
+    weights: FloatArray,
+    expert: Expert | None = None,
+    prefixes: Prefixes | None = None,
+) -> LstmPredictor | MixedPredictor:
+    """A bundle's model as a predictor: with its n-gram expert, if it has one."""
+    if expert is None:
+        return LstmPredictor(config, weights, prefixes)
+    return MixedPredictor(config, weights, expert, prefixes)
+
+
 def at_once(positions: int, outputs: int) -> Iterator[slice]:
     """So many positions at a time that their scores stay in a core's cache."""
     size = max(1, _SCORES // outputs)
@@ -112,13 +163,15 @@ def count_group(
     words: tuple[str, ...],
     users: Sequence[Encoded],
     letters: Sequence[Letters],
+    expert: Expert | None = None,
 ) -> tuple[Rows, Slices]:
     """All that is counted of some users under flat weights: a row each, and slices of all.
 
     `words` are the vocabulary's, for what is completed as it is typed. Messages of all users share
-    batches.
+    batches. With an `expert` it is of the mixture.
     """
-    return count_with(LstmPredictor(config, weights, prefixes_of(words)), words, users, letters)
+    predictor = predictor_of(config, weights, expert, prefixes_of(words))
+    return count_with(predictor, words, users, letters)
 
 
 def count_with(

@@ -1,7 +1,8 @@
 """Plans: all that a worker is asked to do, as data. A plan is frozen, hashed and approved once.
 
-There are three kinds. A survey asks for words to build a vocabulary from, a training plan for
-rounds of updates, an evaluation plan for counts. What a plan does not name, a worker does not do.
+There are four kinds. A survey asks for words to build a vocabulary from, a training plan for rounds
+of updates, an evaluation plan for counts, a plan for n-grams for those that many users share. What a
+plan does not name, a worker does not do.
 """
 
 from __future__ import annotations
@@ -169,7 +170,8 @@ class EvaluatePlan:
 
     Without rows, and with `epsilon` above 0, a histogram of the users by perplexity comes along, with
     noise that makes it epsilon-differentially private for each of them
-    (`nwp.evaluation.noisy`). Up to `group` users are counted as one task.
+    (`nwp.evaluation.noisy`). Up to `group` users are counted as one task. With `ngrams` the model is
+    mixed with an n-gram expert, which travels with the weights.
     """
 
     kind: ClassVar[str] = "evaluate"
@@ -179,6 +181,7 @@ class EvaluatePlan:
     part: str = "test"
     rows: bool = False
     epsilon: float = 0.0
+    ngrams: bool = False
     group: int = 64
     threads: int = 1
 
@@ -202,8 +205,41 @@ class EvaluatePlan:
         return Code("fp32", self.model.parameters)
 
 
-Plan = SurveyPlan | TrainPlan | EvaluatePlan
-KINDS: dict[str, type[Plan]] = {kind.kind: kind for kind in (SurveyPlan, TrainPlan, EvaluatePlan)}
+@dataclass(frozen=True)
+class NgramsPlan:
+    """N-grams for an expert beside the model: on each worker those that `k` of its users wrote; and how
+    much each then counts, learnt on the valid parts. Both are asked once."""
+
+    kind: ClassVar[str] = "ngrams"
+
+    model: ModelConfig
+    words: tuple[str, ...]
+    k: int = 3
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise BadSettings(
+                f"k = {self.k}: at least one user must have written an n-gram", "Use 3."
+            )
+        if self.threads < 1:
+            raise BadSettings("threads must be 1 or more")
+        _check_vocabulary(self.model, self.words, {})
+
+    def vocabulary(self) -> Vocabulary:
+        """The vocabulary as an object (surfaces play no part in counting)."""
+        return Vocabulary.from_lists(self.words, {})
+
+    @property
+    def downlink(self) -> Code:
+        """How weights are written on their way: as they are, for they go once."""
+        return Code("fp32", self.model.parameters)
+
+
+Plan = SurveyPlan | TrainPlan | EvaluatePlan | NgramsPlan
+KINDS: dict[str, type[Plan]] = {
+    kind.kind: kind for kind in (SurveyPlan, TrainPlan, EvaluatePlan, NgramsPlan)
+}
 _PARTS = {
     "model": ModelConfig,
     "local": LocalWork,
@@ -228,7 +264,11 @@ def plan_text(plan: Plan) -> str:
         if plan.participation == Participation():
             del content["participation"]
         if not plan.server.averaging:
-            del content["server"]["averaging"]
+            content["server"] = {
+                name: value
+                for name, value in dataclasses.asdict(plan.server).items()
+                if name != "averaging"
+            }
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n"
 
 

@@ -2,7 +2,8 @@
 
     model.safetensors   the weights by name: float32, or smaller (`nwp.model.storage`)
     vocabulary.json     words in order of their ids, surfaces, how often each was expected at the start
-    settings.json       format, sizes, what it was trained on and how, SHA-256 of the two files above
+    ngrams.safetensors  the n-gram expert (`nwp.model.expert`), where there is one
+    settings.json       format, sizes, what it was trained on and how, SHA-256 of the files above
     README.md           the model card, for people
 
 `settings.json` is written last: a folder without it is no bundle yet.
@@ -20,18 +21,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 from nwp.errors import BadBundle, BadSettings
 from nwp.files import shipped, write_atomic
 from nwp.model.card import model_card
 from nwp.model.config import ModelConfig
+from nwp.model.expert import Expert, as_arrays, from_arrays
 from nwp.model.storage import read_weights, write_weights
 from nwp.text.vocabulary import FIRST_WORD, Vocabulary
 
 FORMAT = 1
-WEIGHTS, VOCABULARY, SETTINGS, CARD = (
+WEIGHTS, VOCABULARY, NGRAMS, SETTINGS, CARD = (
     "model.safetensors",
     "vocabulary.json",
+    "ngrams.safetensors",
     "settings.json",
     "README.md",
 )
@@ -45,7 +49,7 @@ FloatArray = npt.NDArray[np.float32]
 class Bundle:
     """A model, whole. `tensors` by name; `frequencies` of the output ids (end, unknown, words), as
     known before training; `about` what it was trained on, how, and how well it does; `storage` what the
-    weights are, or were, in the file."""
+    weights are, or were, in the file; `expert` n-grams to mix with the model, if it has any."""
 
     config: ModelConfig
     vocabulary: Vocabulary
@@ -53,6 +57,7 @@ class Bundle:
     tensors: Mapping[str, FloatArray]
     about: Mapping[str, Any]
     storage: str = "fp32"
+    expert: Expert | None = None
 
 
 def default_bundle() -> Path:
@@ -67,11 +72,14 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
     """
     frequencies = [float(f"{f:.6g}") for f in bundle.frequencies]
     words = {**bundle.vocabulary.as_dict(), "frequencies": frequencies}
-    files = {
+    files: dict[str, bytes] = {
         WEIGHTS: write_weights(bundle.tensors, bundle.storage),
         VOCABULARY: (json.dumps(words, ensure_ascii=False, indent=0) + "\n").encode(),
     }
+    if bundle.expert is not None:
+        files[NGRAMS] = save(as_arrays(bundle.expert, bundle.config.outputs))
     (folder / SETTINGS).unlink(missing_ok=True)  # what is there is no bundle any more
+    (folder / NGRAMS).unlink(missing_ok=True)
     for name, data in files.items():
         write_atomic(folder / name, data)
     settings = {
@@ -92,7 +100,8 @@ def load_bundle(folder: Path) -> Bundle:
             f"no bundle at {folder}", "Train one with `nwp train`, or leave --model out."
         )
     settings = _settings(folder)
-    raw = {name: _checked(folder / name, settings) for name in (WEIGHTS, VOCABULARY)}
+    names = [WEIGHTS, VOCABULARY, *([NGRAMS] if NGRAMS in settings["sha256"] else [])]
+    raw = {name: _checked(folder / name, settings) for name in names}
     try:
         config = ModelConfig(**settings["model"])
         words = json.loads(raw[VOCABULARY])
@@ -100,6 +109,7 @@ def load_bundle(folder: Path) -> Bundle:
         frequencies = tuple(float(f) for f in words["frequencies"])
         tensors = read_weights(raw[WEIGHTS])
         about = dict(settings["about"])
+        expert = from_arrays(load(raw[NGRAMS]), config.outputs) if NGRAMS in raw else None
     except (*_UNFIT, SafetensorError, BadSettings) as error:
         raise BadBundle(f"the bundle {folder} does not fit together: {error}", _AGAIN) from error
     if (
@@ -110,7 +120,7 @@ def load_bundle(folder: Path) -> Bundle:
     ):
         raise BadBundle(f"the bundle {folder} has weights of other sizes or types", _AGAIN)
     storage = str(settings.get("storage", "fp32"))
-    return Bundle(config, vocabulary, frequencies, tensors, about, storage)
+    return Bundle(config, vocabulary, frequencies, tensors, about, storage, expert)
 
 
 def _settings(folder: Path) -> dict[str, Any]:

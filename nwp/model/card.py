@@ -34,7 +34,7 @@ from a public list |
 | validation top-1 / top-3 | {_shown(valid["top1"], ".1%")} / {_shown(valid["top3"], ".1%")} |
 | unknown words | {_shown(valid["oov_rate"], ".1%")} of the words predicted |
 
-Targets are words, lower-cased; an unknown word counts as wrong in top-k and is left out of the
+{_grams(about.get("ngrams"))}Targets are words, lower-cased; an unknown word counts as wrong in top-k and is left out of the
 perplexity. Validation is the ninth tenth of each user's messages, in order of time.
 
 ## Training
@@ -56,6 +56,22 @@ differential-privacy guarantee**, and a language model can remember phrases of i
 ## Not for
 
 Judging people or their language; languages other than those of its corpus.
+"""
+
+
+def _grams(told: Mapping[str, Any] | None) -> str:
+    """What the n-gram expert is, where there is one."""
+    if not told:
+        return ""
+    return f"""## N-grams
+
+Beside the LSTM a table of {told["pairs"]:,} pairs and {told["triples"]:,} triples of words speaks: those that
+{told["k"]} users of one worker wrote, counted on the workers over {told["corpus"]}. How much they count was \
+learnt on the validation
+parts. The validation above is of the LSTM alone.
+
+To make them again: `{told["command"]}`; plan {told["plan"][:16]}
+
 """
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from nwp.model.bundle import Bundle
 from nwp.model.config import ModelConfig
-from nwp.model.runtime import Runtime
+from nwp.model.mixed import runtime_of
 from nwp.suggest.suggester import Suggester, Suggestion
 
 # Typists whose texts are remembered, each with each model. One takes up to 10 MB, in practice 1.
@@ -57,7 +57,7 @@ def without_context(bundle: Bundle) -> Bundle:
     tensors = {name: np.zeros(shape, np.float32) for name, shape in config.shapes().items()}
     least = float(np.finfo(np.float32).tiny)
     tensors["out.bias"] = np.log(np.maximum(bundle.frequencies, least)).astype(np.float32)
-    return replace(bundle, config=config, tensors=tensors)
+    return replace(bundle, config=config, tensors=tensors, expert=None)
 
 
 class Sessions:
@@ -85,5 +85,5 @@ class Sessions:
 
 
 def _maker(bundle: Bundle) -> Callable[[], Suggests]:
-    runtime = Runtime(bundle.config, bundle.tensors)  # the weights, once for all
+    runtime = runtime_of(bundle)  # the weights, once for all
     return lambda: Suggester(runtime, bundle.vocabulary)

@@ -11,13 +11,15 @@ import bisect
 import re
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nwp.errors import BadInput
-from nwp.model.runtime import FloatArray, Runtime, State
+from nwp.model.mixed import Steps as Model
+from nwp.model.mixed import runtime_of
+from nwp.model.runtime import FloatArray
 from nwp.suggest.blocking import Blocking, default_words
 from nwp.text.tokenizer import Mark, Tokens, normalize, surfaces_of, tokenize
 from nwp.text.vocabulary import FIRST_OUTPUT, Vocabulary, context_ids
@@ -83,7 +85,7 @@ class Suggester:
     """
 
     def __init__(
-        self, runtime: Runtime, vocabulary: Vocabulary, blocking: Blocking | None = None
+        self, runtime: Model, vocabulary: Vocabulary, blocking: Blocking | None = None
     ) -> None:
         """`blocking` are words that are never suggested; by default those on the list that ships."""
         self.vocabulary = vocabulary
@@ -96,7 +98,7 @@ class Suggester:
     @classmethod
     def from_bundle(cls, bundle: Bundle) -> Suggester:
         """A suggester with the weights and the words of a bundle."""
-        return cls(Runtime(bundle.config, bundle.tensors), bundle.vocabulary)
+        return cls(runtime_of(bundle), bundle.vocabulary)
 
     def suggest(self, text: str, k: int = 3) -> list[Suggestion]:
         """The k most probable words to complete or follow the text, best first.
@@ -212,14 +214,14 @@ def best(p: npt.NDArray[np.float64], k: int) -> list[tuple[int, float]]:
 class _Node:
     """The state after some steps, and after one step more for each that was tried."""
 
-    state: State
+    state: Any
     next: dict[tuple[int, int], _Node] = field(default_factory=dict)
 
 
 class _Memory:
     """Walks through contexts along a tree of states, stepping only where nobody has been."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Model) -> None:
         self._runtime = runtime
         self._root = _Node(runtime.start())
         self._count = 0

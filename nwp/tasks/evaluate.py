@@ -27,7 +27,8 @@ from nwp.evaluation.over_users import groups, intervals, spread
 from nwp.evaluation.phases import EVALUATE, read_counts, read_histogram, read_slices
 from nwp.evaluation.scoring import count_with
 from nwp.evaluation.slices import Slices, calibration_json, slices_json
-from nwp.federated.parcel import Parcel
+from nwp.evaluation.weighing import expert_sent
+from nwp.federated.parcel import AnyArray, Parcel
 from nwp.federated.plan import EvaluatePlan
 from nwp.foreign.door import kind_of, load_predictor
 from nwp.model.bundle import Bundle, load_bundle
@@ -323,9 +324,13 @@ def _on_workers(
             part=options.part,
             rows=corpus.own,
             epsilon=0.0 if corpus.own else options.epsilon,
+            ngrams=bundle.expert is not None,
         )
         job = simulation.submit(plan, "evaluate")
-        requests = {worker: Parcel(arrays={"weights": weights}) for worker in deals}
+        arrays: dict[str, AnyArray] = {"weights": weights}
+        if bundle.expert is not None:
+            arrays |= expert_sent(bundle.expert, bundle.config.outputs)
+        requests = dict.fromkeys(deals, Parcel(arrays=arrays))
         replies = simulation.exchange(job)(EVALUATE, 1, requests)
         simulation.close(job)
     if replies.absent:

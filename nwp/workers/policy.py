@@ -6,19 +6,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nwp.federated.aggregations import AGGREGATIONS
-from nwp.federated.plan import EvaluatePlan, Plan, SurveyPlan, TrainPlan
+from nwp.federated.plan import EvaluatePlan, NgramsPlan, Plan, SurveyPlan, TrainPlan
 
 
 @dataclass(frozen=True)
 class Policy:
     """Limits within which an owner lets plans run.
 
-    `kinds` of plans allowed; `min_k` users at least must share a word that leaves; `rows`: may
+    `kinds` of plans allowed; `min_k` users at least must share a word or an n-gram that leaves; `rows`: may
     counts of each user leave, rather than their sum alone; `max_epsilon` a noisy histogram of users
     may cost each of them, in one evaluation.
     """
 
-    kinds: tuple[str, ...] = (SurveyPlan.kind, TrainPlan.kind, EvaluatePlan.kind)
+    kinds: tuple[str, ...] = (
+        *(SurveyPlan.kind, TrainPlan.kind),
+        *(EvaluatePlan.kind, NgramsPlan.kind),
+    )
     min_k: int = 1
     max_rounds: int = 10_000
     max_epochs: int = 100
@@ -39,14 +42,16 @@ def fault(policy: Policy, plan: Plan) -> str | None:
 def _faults(policy: Policy, plan: Plan) -> Iterator[str]:
     if plan.kind not in policy.kinds:
         yield f"the owner allows no {plan.kind} plan"
+    if isinstance(plan, SurveyPlan | NgramsPlan) and plan.k < policy.min_k:
+        yield f"k = {plan.k}, the owner wants {policy.min_k} or more"
     if isinstance(plan, SurveyPlan):
-        if plan.k < policy.min_k:
-            yield f"k = {plan.k}, the owner wants {policy.min_k} or more"
         return
     if plan.model.layers > policy.max_layers:
         yield f"{plan.model.layers} layers, the owner allows {policy.max_layers}"
     if plan.model.parameters > policy.max_parameters:
         yield f"a model of more than {policy.max_parameters:,} weights"
+    if isinstance(plan, NgramsPlan):
+        return
     if isinstance(plan, EvaluatePlan):
         if plan.rows and not policy.rows:
             yield "counts of each user are not given out"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from nwp.evaluation.phases import EVALUATE, VALIDATE
+from nwp.evaluation.weighing import WEIGH
 from nwp.federated.aggregations import AGGREGATIONS
-from nwp.federated.plan import EvaluatePlan, Plan, SurveyPlan, TrainPlan
+from nwp.federated.ngrams import NGRAMS
+from nwp.federated.plan import EvaluatePlan, NgramsPlan, Plan, SurveyPlan, TrainPlan
 from nwp.federated.protocol import Phase
 from nwp.federated.sizes import COUNT
 from nwp.federated.surveying import SURVEY
@@ -17,6 +19,8 @@ def phases_of(plan: Plan) -> dict[str, Phase]:
         found = (SURVEY,)
     elif isinstance(plan, EvaluatePlan):
         found = (EVALUATE,)
+    elif isinstance(plan, NgramsPlan):
+        found = (NGRAMS, WEIGH)
     elif isinstance(plan, TrainPlan) and plan.aggregation in AGGREGATIONS:
         steps = AGGREGATIONS[plan.aggregation].steps
         found = (*(step.phase for step in steps), VALIDATE)

@@ -57,6 +57,7 @@ def test_every_command_is_there() -> None:
     assert names == {
         *("demo", "train", "evaluate", "compare", "suggest", "prompt", "serve", "bench"),
         "model export",
+        "model ngrams",
         *("runs list", "runs show", "runs compare", "runs plot", "runs forget"),
         *("personal on", "personal off", "personal status", "personal list", "personal forget"),
         *("personal export", "personal import", "personal block", "personal unblock"),

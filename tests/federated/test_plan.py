@@ -16,6 +16,7 @@ from nwp.federated.optimizers import ServerOptimizer
 from nwp.federated.participation import Participation
 from nwp.federated.plan import (
     EvaluatePlan,
+    NgramsPlan,
     Plan,
     SurveyPlan,
     TrainPlan,
@@ -49,7 +50,8 @@ TRAIN = TrainPlan(
     schedule=Schedule("step", 2, 0.25, 3, 0.75),
 )
 EVALUATE = EvaluatePlan(MODEL, WORDS, "valid", rows=True)
-PLANS: dict[str, Plan] = {p.kind: p for p in (SURVEY, TRAIN, EVALUATE)}
+GRAMS = NgramsPlan(MODEL, WORDS, k=4, threads=2)
+PLANS: dict[str, Plan] = {p.kind: p for p in (SURVEY, TRAIN, EVALUATE, GRAMS)}
 PARTS = ("model", "local", "server", "weighting", "schedule", "compression")
 each_kind = pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS.keys())
 
@@ -105,9 +107,11 @@ def test_a_plan_comes_back_as_it_was_written(plan):
         SurveyPlan(),
         TrainPlan(MODEL, WORDS, {}, {"w": 1}),
         EvaluatePlan(MODEL, WORDS),
+        NgramsPlan(MODEL, WORDS),
+        TrainPlan(MODEL, WORDS, {}, {}, server=ServerOptimizer(averaging=0.5)),
         TrainPlan(MODEL, WORDS, {}, {}, LocalWork(learning_rate=1), ServerOptimizer(momentum=0)),
     ],
-    ids=["survey", "train", "evaluate", "whole numbers for floats"],
+    ids=["survey", "train", "evaluate", "ngrams", "averaging", "whole numbers for floats"],
 )
 def test_a_plan_with_defaults_comes_back_too(plan):
     assert read_plan(plan_text(plan)) == plan
@@ -171,7 +175,7 @@ OTHER: dict[str, list[Plan]] = {
         *changed(TRAIN, "local", epochs=1, batch=9, learning_rate=0.26, max_positions=31),
         *changed(TRAIN, "local", clip_norm=0.0, order="sorted", precision="bf16", proximal=0.1),
         *changed(TRAIN, "server", name="fedavg", learning_rate=0.02, momentum=0.8, beta2=0.98),
-        *changed(TRAIN, "server", epsilon=1e-4, nesterov=True),
+        *changed(TRAIN, "server", epsilon=1e-4, nesterov=True, averaging=0.5),
         *changed(TRAIN, "weighting", cap=101),
         dataclasses.replace(TRAIN, weighting=Weighting("equal")),
         *changed(TRAIN, "schedule", name="linear", warmup=3, final=0.5, every=4, factor=0.5),
@@ -192,6 +196,11 @@ OTHER: dict[str, list[Plan]] = {
             }.items()
         ),
     ],
+    "ngrams": [
+        dataclasses.replace(GRAMS, model=LONGER_MODEL, words=LONGER),
+        *(dataclasses.replace(GRAMS, **{name: 3}) for name in ("k", "threads")),
+        dataclasses.replace(GRAMS, words=tuple(reversed(WORDS))),
+    ],
     "evaluate": [
         *changed(EVALUATE, "model", hidden=6),
         *(
@@ -199,6 +208,7 @@ OTHER: dict[str, list[Plan]] = {
             for name, value in {
                 "words": tuple(reversed(WORDS)),
                 "part": "test",
+                "ngrams": True,
                 "rows": False,
                 "group": 3,
                 "threads": 3,
@@ -220,7 +230,7 @@ def test_the_digest_changes_with_every_field(plan):
         path for other in others for path in places if at(content_of(other), path) != at(mine, path)
     }
     fixed = {("kind",), ("model", "first_output")}
-    if plan.kind == "evaluate":
+    if plan.kind in ("evaluate", "ngrams"):
         fixed |= {("model", name) for name in mine["model"]}  # as in a training plan
     assert differing | fixed >= set(places)
     assert all(read_plan(plan_text(p)) == p for p in others)
@@ -272,7 +282,7 @@ def test_participation_is_written_in_one_way_and_whole():
 
 
 def test_plans_of_two_kinds_never_share_a_digest():
-    assert len({plan_digest(plan) for plan in PLANS.values()}) == 3
+    assert len({plan_digest(plan) for plan in PLANS.values()}) == len(PLANS)
 
 
 # --- what is no plan ------------------------------------------------------------------------------
@@ -415,6 +425,10 @@ BAD = [
     (TRAIN, "schedule.factor", 0.0),
     (TRAIN, "schedule.factor", 1.5),
     (TRAIN, "aggregation", "scaffold"),  # with weights that are not equal
+    (TRAIN, "server.averaging", 1.0),
+    (GRAMS, "k", 0),
+    (GRAMS, "threads", 0),
+    (GRAMS, "words", ["the"]),
     (EVALUATE, "part", "everything"),
     (EVALUATE, "part", ""),
     (EVALUATE, "group", 0),

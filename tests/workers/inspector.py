@@ -42,6 +42,15 @@ AGREED = {
     ),
     "validate": ({"users"}, {"counts"}),
     "evaluate": ({"users"}, {"counts", "slices", "bins", "histogram"}),
+    "ngrams": (
+        {"users"},
+        {
+            f"{order}.{part}"
+            for order in ("pairs", "triples")
+            for part in ("contexts", "words", "counts")
+        },
+    ),
+    "weigh": ({"words"}, {"credits"}),
 }
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{16,}={0,2}")
 _HEX = re.compile(rb"[0-9a-fA-F]{16,}")

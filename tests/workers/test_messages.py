@@ -22,11 +22,13 @@ from nwp.federated.local import LocalWork
 from nwp.federated.parcel import Parcel, peek, unpack
 from nwp.federated.plan import SurveyPlan, TrainPlan
 from nwp.federated.surveying import SURVEY
+from nwp.model.bundle import load_bundle
 from nwp.model.config import ModelConfig
-from nwp.tasks import evaluate, train
+from nwp.tasks import evaluate, ngrams, train
 from nwp.tasks.train import TrainOptions
 from nwp.text.building import public_order
-from nwp.text.vocabulary import FIRST_WORD
+from nwp.text.tokenizer import words_of
+from nwp.text.vocabulary import BEGIN, END, FIRST_WORD, UNKNOWN
 from nwp.workers import adapter
 from nwp.workers.datasite import REFUSED
 from nwp.workers.engines import InProcess
@@ -77,9 +79,15 @@ class Seen:
     deals: Mapping[str, tuple[str, ...]]
     messages: list[Message]
     files: list[Message]
+    words: tuple[str, ...]
 
     def leaks(self, messages: list[Message]) -> list[str]:
         return leaks(messages, self.corpus, self.deals, K)
+
+    def read(self, message: str) -> list[int]:
+        """A message as ids of the run's vocabulary, with two begins before it and an end."""
+        ids = {word: i for i, word in enumerate(self.words, FIRST_WORD)}
+        return [BEGIN, BEGIN, *(ids.get(word, UNKNOWN) for word in words_of(message)), END]
 
     def said(self, worker: str, phase: str) -> list[bytes]:
         """What a worker answered in a phase."""
@@ -96,7 +104,8 @@ SIZES = {6: (3, 3), 5: (3, 2), 3: (2, 1)}
 
 @pytest.fixture(scope="module", params=SIZES, ids=lambda users: f"{SIZES[users]}")
 def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Seen:
-    """A survey, two rounds with validation, and evaluations with a row a user and with a sum alone."""
+    """A survey, two rounds with validation, n-grams where a worker has enough users, and evaluations of
+    all that with a row a user and with a sum alone."""
     corpus = corpus_of(request.param)
     messages: list[Message] = []
     files: dict[tuple[str, bytes], Message] = {}
@@ -140,15 +149,19 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         processes=1,
     )
     with pytest.MonkeyPatch.context() as patch:
-        for task in (train, evaluate):
+        for task in (train, ngrams, evaluate):
             patch.setattr(task, "Simulation", Recorded)
         train.train_bundle(corpus, out, options, command="nwp train village")
+        if request.param > K:
+            some = ngrams.NgramsOptions(k=K, workers=2, processes=1)
+            ngrams.add_ngrams(corpus, out, out, some, force=True)
         for own in (True, False):
             evaluate.evaluate_bundle(
                 replace(corpus, own=own), out, evaluate.EvaluateOptions(workers=2, processes=1)
             )
     keep(inside(out))
-    return Seen(corpus, deal(list(corpus.users), 2), messages, list(files.values()))
+    words = load_bundle(out).vocabulary.words
+    return Seen(corpus, deal(list(corpus.users), 2), messages, list(files.values()), words)
 
 
 def inside(folder: Path) -> list[tuple[str, bytes]]:
@@ -159,6 +172,29 @@ def test_no_message_gives_users_away(seen: Seen) -> None:
     assert seen.leaks(seen.messages) == []
 
 
+def test_an_ngram_leaves_only_where_k_users_of_the_worker_wrote_it(seen: Seen) -> None:
+    """Read as words again, and looked for in the text of each user of that worker."""
+    counted = 0
+    for worker, users in seen.deals.items():
+        for content in seen.said(worker, "ngrams"):
+            _, arrays = parts(content)
+            counted += 1
+            assert (len(arrays["pairs.words"]) > 0) == (len(users) >= K)
+            for name in ("pairs", "triples"):
+                contexts, words = arrays[f"{name}.contexts"], arrays[f"{name}.words"]
+                for context, word in zip(contexts.tolist(), words.tolist(), strict=True):
+                    ids = [context >> 20, context & 0xFFFFF, word][0 if name == "triples" else 1 :]
+                    wrote = [
+                        any(has(seen.read(m), ids) for m in seen.corpus.users[u]) for u in users
+                    ]
+                    assert sum(wrote) >= K, (worker, name, ids)
+    assert counted == (2 if len(seen.corpus.users) > K else 0)
+
+
+def has(row: list[int], ids: list[int]) -> bool:
+    return any(row[i : i + len(ids)] == ids for i in range(len(row)))
+
+
 def test_nothing_in_the_store_or_at_the_server_gives_users_away(seen: Seen) -> None:
     assert seen.leaks(seen.files) == []
 
@@ -166,14 +202,15 @@ def test_nothing_in_the_store_or_at_the_server_gives_users_away(seen: Seen) -> N
 def test_there_was_something_to_look_at(seen: Seen) -> None:
     """Each phase went both ways with each worker, and words that may be said were said."""
     ways = {(s.split("@")[0], r.split("@")[0], peek(c).phase) for s, r, _, c in seen.messages}
-    phases = ("survey", "train", "validate", "evaluate")
+    phases = ["survey", "train", "validate", "evaluate"]
+    phases += ["ngrams", "weigh"] if len(seen.corpus.users) > K else []
     assert ways == {
         way
         for worker in seen.deals
         for phase in phases
         for way in (("server", worker, phase), (worker, "server", phase))
     }
-    assert len(seen.messages) == 2 * 2 * (1 + 2 + 2 + 2)
+    assert len(seen.messages) == 2 * 2 * (1 + 2 + 2 + 2 + len(phases) - 4)
     for worker, users in seen.deals.items():
         (answer,) = seen.said(worker, "survey")
         about, arrays = parts(answer)

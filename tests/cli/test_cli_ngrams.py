@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from command_line import EXIT_CODES, TINY, Nwp, write_corpus
+
+from nwp.corpus.load import load_corpus
+from nwp.evaluation.counts import metrics
+from nwp.tasks.evaluate import EvaluateOptions, evaluate_bundle
+from nwp.tasks.ngrams import NgramsOptions, add_ngrams
+
+FEW = ("--processes", "1", "--workers", "2")
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first eight users of the sample."""
+    users = load_corpus("sample").users
+    path = tmp_path_factory.mktemp("ngrams") / "small.jsonl"
+    return write_corpus(path, {user: list(users[user]) for user in sorted(users)[:8]})
+
+
+@pytest.fixture(scope="module")
+def both(small: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
+    """The bundle that ships with n-grams of these users, and what was told of it."""
+    out = tmp_path_factory.mktemp("ngrams") / "both"
+    corpus = load_corpus(str(small))
+    options = NgramsOptions(k=3, workers=2, processes=1)
+    from nwp.model.bundle import default_bundle
+
+    return out, add_ngrams(corpus, default_bundle(), out, options, command="nwp model ngrams x")
+
+
+def test_what_is_told_is_what_is_in_the_bundle(both: tuple[Path, dict]) -> None:
+    from nwp.model.bundle import load_bundle
+
+    out, told = both
+    bundle = load_bundle(out)
+    assert bundle.expert is not None
+    assert (told["k"], bundle.expert.k) == (3, 3)
+    assert told["pairs"] == len(bundle.expert.pairs.words) > 50
+    assert told["triples"] == len(bundle.expert.triples.words) > 5
+    assert told["bytes"] == sum(file.stat().st_size for file in out.iterdir())
+    card = (out / "README.md").read_text()
+    assert f"{told['pairs']:,} pairs and {told['triples']:,} triples" in card
+    assert "3 users of one worker" in card
+    assert "nwp model ngrams x" in card
+
+
+def test_evaluating_counts_the_mixture_on_the_workers(both: tuple[Path, dict], small: Path) -> None:
+    """As counted here, without workers, over the same text."""
+    import numpy as np
+
+    from nwp.evaluation.counts import Counts, count_each
+    from nwp.evaluation.scoring import predictor_of, score
+    from nwp.model.bundle import load_bundle
+    from nwp.tasks.start import weights_of
+    from nwp.text.vocabulary import encode
+
+    corpus = load_corpus(str(small))
+    found = evaluate_bundle(corpus, both[0], EvaluateOptions(part="valid", processes=1, workers=2))
+    bundle = load_bundle(both[0])
+    predictor = predictor_of(bundle.config, weights_of(bundle), bundle.expert)
+    from nwp.corpus.split import part_of
+
+    for user, texts in corpus.users.items():
+        data = encode(part_of(texts, "valid"), bundle.vocabulary)
+        wanted = count_each(score(predictor, data), data, [len(data.targets)])
+        here = metrics(Counts.from_row(wanted[0]))
+        there = metrics(found.users[user])
+        for name in ("tokens", "top1", "top3"):
+            assert there[name] == here[name], user
+        assert there["perplexity"] == pytest.approx(here["perplexity"], rel=1e-4)
+    assert np.isfinite(found.total.nll)
+
+
+def test_a_bundle_is_not_replaced_unless_told(
+    nwp: Nwp, small: Path, both: tuple[Path, dict]
+) -> None:
+    out = both[0]
+    before = {file.name: file.read_bytes() for file in out.iterdir()}
+    done = nwp("model", "ngrams", small, "--out", out, *FEW)
+    assert done.code == EXIT_CODES["bad-input"]
+    assert "--force" in done.err
+    assert {file.name: file.read_bytes() for file in out.iterdir()} == before
+
+
+def test_too_few_users_on_each_worker_are_told(nwp: Nwp, small: Path, tmp_path: Path) -> None:
+    done = nwp(
+        *("model", "ngrams", small, "--out", tmp_path / "out", "--workers", 8, "--json"),
+        *("--processes", 1),
+    )
+    assert done.code == EXIT_CODES["bad-corpus"]
+    assert "fewer workers" in done.out
+    assert not (tmp_path / "out").exists()
+    assert TINY
