@@ -27,14 +27,23 @@ def serve(
             help="What clients must send; else one is made where others can reach this server.",
         ),
     ] = None,
+    personal: Annotated[
+        bool,
+        typer.Option(
+            "--personal",
+            help="Your own words too, and learn from what is sent to /v1/learn (`nwp personal on`). "
+            "Whoever may ask this server can be suggested them.",
+        ),
+    ] = False,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     as_json: Json = False,
 ) -> None:
     """Suggestions over HTTP, and a page to type into. Ctrl-C stops it.
 
-    Example:  nwp serve --open      nwp serve --host 0.0.0.0 --port 0 --json
+    Example:  nwp serve --open      nwp serve --personal      nwp serve --host 0.0.0.0 --port 0 --json
     """
     from nwp.model.bundle import default_bundle, load_bundle
+    from nwp.personal import require
     from nwp.serve.models import models_of
     from nwp.serve.server import Address
     from nwp.serve.server import serve as listen
@@ -51,7 +60,12 @@ def serve(
         if open_page:
             _open(address.page)
 
-    models = models_of(load_bundle(model or default_bundle()))
+    bundle = load_bundle(model or default_bundle())
+    models = models_of(bundle, require if personal else None)
+    if personal:
+        next(
+            iter(models.values())
+        ).make()  # it is told now, not at the first key, that learning is off
     with contextlib.suppress(KeyboardInterrupt):  # how a server ends: no failure
         listen(models, host, port, token, ready)
     err().print("Stopped.")

@@ -34,7 +34,8 @@ from a public list |
 | validation top-1 / top-3 | {_shown(valid["top1"], ".1%")} / {_shown(valid["top3"], ".1%")} |
 | unknown words | {_shown(valid["oov_rate"], ".1%")} of the words predicted |
 
-{_grams(about.get("ngrams"))}Targets are words, lower-cased; an unknown word counts as wrong in top-k and is left out of the
+{_grams(about.get("ngrams"))}\
+Targets are words, lower-cased; an unknown word counts as wrong in top-k and is left out of the
 perplexity. Validation is the ninth tenth of each user's messages, in order of time.
 
 ## Training

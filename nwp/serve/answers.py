@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,27 +49,13 @@ class Asked:
 
 def read_asked(body: bytes, models: Collection[str]) -> Asked:
     """What a body of JSON asks for; Refusal 400 when it is no JSON, 422 for what is out of limits."""
-    try:
-        given = json.loads(body)
-    except (ValueError, RecursionError):
-        raise Refusal(400, "bad-input", "the body is no JSON", _LIKE) from None
-    if not isinstance(given, dict):
-        raise _unfit("the body is no JSON object")
-    if unknown := sorted(set(given) - {"text", "k", "model", "session"}):
-        raise _unfit(f"{unknown[0][:40]!a} is no key that is known")
+    given = _object(body, ("text", "k", "model", "session"))
     asked = Asked(
-        given.get("text"),  # type: ignore[arg-type] # checked below, with all others
+        _text(given, "Send its end: only the last 2,000 characters are read."),
         given.get("k", 3),
         given.get("model", next(iter(models))),
         given.get("session", ""),
     )
-    if not isinstance(asked.text, str):
-        raise _unfit('"text" is missing, or no string')
-    if len(asked.text) > MAX_TEXT:
-        hint = "Send its end: only the last 2,000 characters are read."
-        raise Refusal(422, "bad-input", f'"text" has more than {MAX_TEXT:,} characters', hint)
-    if any("\ud800" <= c <= "\udfff" for c in asked.text):
-        raise _unfit('"text" holds half a character (a lone surrogate)')
     if type(asked.k) is not int or not 1 <= asked.k <= MAX_K:
         raise _unfit(f'"k" is no whole number from 1 to {MAX_K}')
     if not isinstance(asked.model, str) or asked.model not in models:
@@ -77,6 +63,40 @@ def read_asked(body: bytes, models: Collection[str]) -> Asked:
     if not isinstance(asked.session, str) or len(asked.session) > MAX_SESSION:
         raise _unfit(f'"session" is no string of at most {MAX_SESSION} characters')
     return asked
+
+
+def read_sent(body: bytes, models: Collection[str]) -> Asked:
+    """A message that was sent, for the first of `models` to learn from; Refusal as from `read_asked`."""
+    given = _object(body, ("text", "session"))
+    text = _text(given, "Send it in parts.")
+    session = given.get("session", "")
+    if not isinstance(session, str) or len(session) > MAX_SESSION:
+        raise _unfit(f'"session" is no string of at most {MAX_SESSION} characters')
+    return Asked(text, 0, next(iter(models)), session)
+
+
+def _object(body: bytes, known: tuple[str, ...]) -> dict[str, Any]:
+    """The body's JSON object, which has known keys alone."""
+    try:
+        given = json.loads(body)
+    except (ValueError, RecursionError):
+        raise Refusal(400, "bad-input", "the body is no JSON", _LIKE) from None
+    if not isinstance(given, dict):
+        raise _unfit("the body is no JSON object")
+    if unknown := sorted(set(given) - set(known)):
+        raise _unfit(f"{unknown[0][:40]!a} is no key that is known")
+    return given
+
+
+def _text(given: Mapping[str, Any], hint: str) -> str:
+    text = given.get("text")
+    if not isinstance(text, str):
+        raise _unfit('"text" is missing, or no string')
+    if len(text) > MAX_TEXT:
+        raise Refusal(422, "bad-input", f'"text" has more than {MAX_TEXT:,} characters', hint)
+    if any("\ud800" <= c <= "\udfff" for c in text):
+        raise _unfit('"text" holds half a character (a lone surrogate)')
+    return text
 
 
 _LIKE = 'For example: {"text": "see you ", "k": 3}. /openapi.json has all of it.'

@@ -17,9 +17,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from nwp.report.colors import DARK, LIGHT, variables
-from nwp.serve.answers import MAX_BODY, Asked, Refusal, as_json, read_asked
+from nwp.serve.answers import MAX_BODY, Asked, Refusal, as_json, read_asked, read_sent
 from nwp.serve.guard import Guard
-from nwp.serve.models import Served, Sessions
+from nwp.serve.models import Learns, Served, Sessions
 from nwp.serve.openapi import description
 
 # Requests that may wait for their turn; one takes a fraction of a millisecond, at worst a few hundred.
@@ -44,6 +44,7 @@ def make_app(
     # One: a key is less work than handing it to a second thread would save.
     pool = ThreadPoolExecutor(1, "suggest")
     waiting = 0
+    learning = [name for name, served in models.items() if served.learns]
 
     def compute(asked: Asked) -> dict[str, Any]:
         start = time.perf_counter()
@@ -54,30 +55,52 @@ def make_app(
             "milliseconds": round(1000 * (time.perf_counter() - start), 3),
         }
 
-    async def suggest(request: Request) -> Response:
+    def learn(sent: Asked) -> dict[str, Any]:
+        suggester = sessions.of(sent.session, sent.model)
+        assert isinstance(suggester, Learns)
+        suggester.learn(sent.text)
+        return {"learnt": True}
+
+    async def in_turn(work: Callable[[], Awaitable[dict[str, Any]]]) -> Response:
         nonlocal waiting
         if waiting >= MAX_WAITING:
             raise Refusal(503, "busy", "too many requests at once", "Try again in a second.")
         waiting += 1
         try:
-            asked = read_asked(await _body(request), models)
-            found = await asyncio.get_running_loop().run_in_executor(pool, compute, asked)
+            return as_json(await work())
         finally:
             waiting -= 1
-        return as_json(found)
+
+    async def suggest(request: Request) -> Response:
+        async def work() -> dict[str, Any]:
+            asked = read_asked(await _body(request), models)
+            return await asyncio.get_running_loop().run_in_executor(pool, compute, asked)
+
+        return await in_turn(work)
+
+    async def sent(request: Request) -> Response:
+        async def work() -> dict[str, Any]:
+            message = read_sent(await _body(request), learning)
+            return await asyncio.get_running_loop().run_in_executor(pool, learn, message)
+
+        return await in_turn(work)
 
     async def list_models(request: Request) -> Response:
-        rows = [{"name": name, "about": served.about} for name, served in models.items()]
+        rows = [
+            {"name": name, "about": served.about, "learns": served.learns}
+            for name, served in models.items()
+        ]
         return as_json({"models": rows})
 
     async def health(request: Request) -> Response:
         return as_json({"status": "ok"})
 
     async def openapi(request: Request) -> Response:
-        return as_json(description(list(models), token is not None))
+        return as_json(description(list(models), token is not None, learns=bool(learning)))
 
     routes = [
         Route("/v1/suggest", suggest, methods=["POST"]),
+        *([Route("/v1/learn", sent, methods=["POST"])] if learning else []),
         Route("/v1/models", list_models),
         Route("/healthz", health),
         Route("/openapi.json", openapi),

@@ -1,11 +1,11 @@
-"""What can be asked for suggestions: the model of a bundle, and the same without its learning."""
+"""What can be asked for suggestions: the model of a bundle, with and without parts of what it learnt."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from nwp.suggest.suggester import Suggester, Suggestion
 
 # Typists whose texts are remembered, each with each model. One takes up to 10 MB, in practice 1.
 SESSIONS = 16
+# Shares of word frequencies, pairs and triples where there is nothing else.
+_NGRAMS_ALONE = (0.1, 0.3, 0.6)
 
 
 class Suggests(Protocol):
@@ -26,25 +28,67 @@ class Suggests(Protocol):
         ...
 
 
+@runtime_checkable
+class Learns(Protocol):
+    """What learns from messages besides, and has a file to close."""
+
+    def learn(self, message: str) -> None:
+        """Learn from a message that was sent."""
+
+    def close(self) -> None:
+        """Close the file."""
+
+
 @dataclass(frozen=True)
 class Served:
-    """A model as clients see it: what it is, in a sentence, and what makes a suggester of it."""
+    """A model as clients see it: what it is, in a sentence, and what makes a suggester of it; whether
+    it learns from messages that are sent."""
 
     about: str
     make: Callable[[], Suggests]
+    learns: bool = False
 
 
-def models_of(bundle: Bundle) -> dict[str, Served]:
-    """The models of a bundle by name, the one that answers when none is named first."""
+def models_of(
+    bundle: Bundle, personal: Callable[[Suggester], Suggests] | None = None
+) -> dict[str, Served]:
+    """The models of a bundle by name, the one that answers when none is named first.
+
+    `personal` makes of a suggester one that knows the person's own words too, and learns.
+    """
     users = bundle.about.get("users")
     whose = f"{users:,} people's" if isinstance(users, int) else "many people's"
-    return {
-        "shared": Served(f"Learnt from {whose} messages, which never left them.", _maker(bundle)),
-        "unigram": Served(
-            "The same words by how common they are, whatever came before.",
-            _maker(without_context(bundle)),
-        ),
-    }
+    shared = _maker(bundle)
+    found: dict[str, Served] = {}
+    if personal is not None:
+        about = "The shared model, and what you have sent, which stays on this machine."
+        found["personal"] = Served(about, lambda: personal(shared()), learns=True)
+    found["shared"] = Served(f"Learnt from {whose} messages, which never left them.", shared)
+    if bundle.expert is not None:
+        found["network"] = Served(
+            "The shared model without its n-grams: the LSTM alone.",
+            _maker(replace(bundle, expert=None)),
+        )
+        found["n-gram"] = Served(
+            "The n-grams alone, as keyboards had them before: what often follows one or two words.",
+            _maker(without_network(bundle)),
+        )
+    found["unigram"] = Served(
+        "The same words by how common they are, whatever came before.",
+        _maker(without_context(bundle)),
+    )
+    return found
+
+
+def without_network(bundle: Bundle) -> Bundle:
+    """The n-gram expert over the words' frequencies in place of the LSTM.
+
+    Most for the longest context that is known: the weights of the mixture were learnt beside the LSTM and
+    would leave these too little.
+    """
+    assert bundle.expert is not None
+    weights = np.tile(np.array(_NGRAMS_ALONE, np.float32), (len(bundle.expert.weights), 1))
+    return replace(without_context(bundle), expert=replace(bundle.expert, weights=weights))
 
 
 def without_context(bundle: Bundle) -> Bundle:
@@ -79,11 +123,13 @@ class Sessions:
         if key not in self._kept:
             self._kept[key] = self._models[model].make()
             if len(self._kept) > self._most:
-                self._kept.popitem(last=False)
+                _, oldest = self._kept.popitem(last=False)
+                if isinstance(oldest, Learns):
+                    oldest.close()
         self._kept.move_to_end(key)
         return self._kept[key]
 
 
-def _maker(bundle: Bundle) -> Callable[[], Suggests]:
+def _maker(bundle: Bundle) -> Callable[[], Suggester]:
     runtime = runtime_of(bundle)  # the weights, once for all
     return lambda: Suggester(runtime, bundle.vocabulary)

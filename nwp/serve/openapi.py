@@ -9,14 +9,16 @@ from nwp import __version__
 from nwp.serve.answers import MAX_BODY, MAX_K, MAX_SESSION, MAX_TEXT
 
 
-def description(models: Sequence[str], with_token: bool) -> dict[str, Any]:
-    """The whole interface; `models` are the names that may be asked, the first is the default."""
+def description(models: Sequence[str], with_token: bool, *, learns: bool = False) -> dict[str, Any]:
+    """The whole interface; `models` are the names that may be asked, the first is the default. With
+    `learns` one of them takes messages that were sent."""
     found: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
             "title": "nwp",
             "version": __version__,
-            "description": "Next-word suggestions. Nothing that is sent is logged or kept on disk.",
+            "description": "Next-word suggestions. Nothing that is sent is logged or kept on disk"
+            + (", but what /v1/learn counts of it." if learns else "."),
         },
         "paths": {
             "/v1/suggest": {"post": _suggest(models)},
@@ -25,9 +27,12 @@ def description(models: Sequence[str], with_token: bool) -> dict[str, Any]:
         },
         "components": {"schemas": _SCHEMAS},
     }
+    if learns:
+        found["paths"]["/v1/learn"] = {"post": _learn()}
+        found["components"]["schemas"] = _SCHEMAS | {"Learnt": _object(learnt={"const": True})}
     if with_token:
         found["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-        for path in ("/v1/suggest", "/v1/models"):
+        for path in [path for path in found["paths"] if path.startswith("/v1/")]:
             for operation in found["paths"][path].values():
                 operation["security"] = [{"token": []}]
     return found
@@ -50,23 +55,46 @@ def _suggest(models: Sequence[str]) -> dict[str, Any]:
             },
         },
     }
-    refusals = {
-        "400": "no JSON",
-        "408": "the body took too long",
-        "413": f"more than {MAX_BODY:,} bytes",
-        "415": "not said to be JSON",
-        "422": "out of limits",
-        "503": "too many requests at once",
-    }
     return {
         "summary": "Complete or follow a text",
         "description": "A text that ends in a word has that word completed; else the next is suggested.",
         "requestBody": {"required": True, "content": {"application/json": {"schema": asked}}},
         "responses": {
             "200": _answer("The words, best first", "Suggestions"),
-            **{status: _answer(what, "Error") for status, what in (refusals | _ALWAYS).items()},
+            **{status: _answer(what, "Error") for status, what in (_OF_BODIES | _ALWAYS).items()},
         },
     }
+
+
+def _learn() -> dict[str, Any]:
+    sent = {
+        "type": "object",
+        "required": ["text"],
+        "additionalProperties": False,
+        "properties": {
+            "text": {"type": "string", "maxLength": MAX_TEXT, "description": "A whole message."},
+            "session": {"type": "string", "maxLength": MAX_SESSION, "default": ""},
+        },
+    }
+    return {
+        "summary": "Learn from a message that was sent",
+        "description": "Its words are counted in the person's own file, on the server's machine.",
+        "requestBody": {"required": True, "content": {"application/json": {"schema": sent}}},
+        "responses": {
+            "200": _answer("It is counted", "Learnt"),
+            **{status: _answer(what, "Error") for status, what in (_OF_BODIES | _ALWAYS).items()},
+        },
+    }
+
+
+_OF_BODIES = {
+    "400": "no JSON",
+    "408": "the body took too long",
+    "413": f"more than {MAX_BODY:,} bytes",
+    "415": "not said to be JSON",
+    "422": "out of limits",
+    "503": "too many requests at once",
+}
 
 
 # What any request may be answered.
@@ -109,7 +137,12 @@ _SCHEMAS = {
         },
         milliseconds={"type": "number", "description": "Of computing, without the way."},
     ),
-    "Models": _object(models={"type": "array", "items": _object(name=_STRING, about=_STRING)}),
+    "Models": _object(
+        models={
+            "type": "array",
+            "items": _object(name=_STRING, about=_STRING, learns={"type": "boolean"}),
+        }
+    ),
     "Health": _object(status={"const": "ok"}),
     "Error": _object(error=_object(kind=_STRING, message=_STRING, hint=_STRING)),
 }

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import threading
 import unicodedata
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,13 +19,16 @@ from starlette.types import ASGIApp
 
 from nwp.cli.main import execute
 from nwp.model.bundle import Bundle, default_bundle, load_bundle
+from nwp.model.expert import SHIFT, Expert, Order, usual_weights
+from nwp.personal.store import Personal
+from nwp.personal.suggesting import PersonalSuggester
 from nwp.report.colors import DARK, LIGHT
 from nwp.serve import app as app_module
 from nwp.serve.answers import MAX_BODY, MAX_TEXT
 from nwp.serve.app import MAX_WAITING, make_app
 from nwp.serve.models import Served, Sessions, models_of
 from nwp.suggest.blocking import Blocking, default_words
-from nwp.suggest.suggester import Suggestion
+from nwp.suggest.suggester import Suggester, Suggestion
 from nwp.text.vocabulary import FIRST_OUTPUT, FIRST_WORD
 
 TOKEN = "correct-horse-battery"
@@ -301,7 +306,7 @@ def test_the_description_fits_the_answers(app: ASGIApp) -> None:
 
 
 def _fits(value: Any, schema: dict[str, Any]) -> None:
-    kinds = {"object": dict, "array": list, "string": str, "number": (int, float)}
+    kinds = {"object": dict, "array": list, "string": str, "number": (int, float), "boolean": bool}
     if "const" in schema:
         assert value == schema["const"]
         return
@@ -388,3 +393,72 @@ def test_serving_imports_no_torch() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.split() == ["False", "True"]
+
+
+@pytest.fixture
+def learning(shipped: Bundle) -> Iterator[ASGIApp]:
+    """A server of one person, whose file is in memory, and a second model beside the personal one."""
+    personal = Personal.open()
+
+    def make(suggester: Suggester) -> PersonalSuggester:
+        return PersonalSuggester(suggester, personal)
+
+    yield make_app(models_of(shipped, make))
+    personal.close()
+
+
+def test_what_is_sent_is_learnt_and_only_by_the_personal_model(learning: ASGIApp) -> None:
+    first = ask(learning, "/v1/models").json()["models"]
+    assert [(row["name"], row["learns"]) for row in first] == [
+        ("personal", True),
+        ("shared", False),
+        ("unigram", False),
+    ]
+    for _ in range(3):
+        body = json.dumps({"text": "see you at Kajsa's bakery"}).encode()
+        sent = ask(learning, "/v1/learn", body, content_type="application/json")
+        assert (sent.status, sent.json()) == (200, {"learnt": True})
+    asked = {"text": "see you at Kaj"}
+    found = suggest(learning, asked).json()["suggestions"]
+    assert found[0]["word"] == "Kajsa's"
+    assert "Kajsa's" not in str(suggest(learning, {**asked, "model": "shared"}).json())
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 400),
+        (b"[]", 422),
+        (b"{}", 422),
+        (b'{"text": 3}', 422),
+        (b'{"text": "a", "k": 3}', 422),
+    ],
+)
+def test_what_is_no_message_is_not_learnt(learning: ASGIApp, body: bytes, status: int) -> None:
+    ask(learning, "/v1/learn", body, content_type="application/json").error(status, "bad-input")
+
+
+def test_a_server_that_does_not_learn_has_no_such_address(app: ASGIApp, learning: ASGIApp) -> None:
+    ask(app, "/v1/learn", b'{"text": "a"}', content_type="application/json").error(404, "not-found")
+    assert "/v1/learn" not in ask(app, "/openapi.json").json()["paths"]
+    assert "/v1/learn" in ask(learning, "/openapi.json").json()["paths"]
+
+
+def test_an_expert_brings_models_without_it_and_of_it_alone(shipped: Bundle) -> None:
+    how, are, bees = (shipped.vocabulary.index[word] for word in ("how", "are", "bees"))
+    none = np.zeros(0, np.int64)
+    triples = Order.of(
+        np.array([how << SHIFT | are]), np.array([bees - FIRST_OUTPUT]), np.array([9])
+    )
+    expert = Expert(3, Order.of(none, none, none), triples, usual_weights())
+    app = make_app(models_of(replace(shipped, expert=expert)))
+    names = [row["name"] for row in ask(app, "/v1/models").json()["models"]]
+    assert names == ["shared", "network", "n-gram", "unigram"]
+    best = {
+        name: suggest(app, {"text": "how are ", "model": name}).json()["suggestions"]
+        for name in names
+    }
+    assert best["n-gram"][0]["word"] == "bees"
+    assert "bees" in [row["word"] for row in best["shared"]]
+    assert "bees" not in [row["word"] for row in best["network"] + best["unigram"]]
+    assert best["unigram"][0]["word"] == best["n-gram"][1]["word"]

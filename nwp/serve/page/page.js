@@ -185,6 +185,7 @@ field.addEventListener("keydown", (event) => {
   let taken = true;
   if (plain && event.altKey && digit) pick(digit - 1);
   else if (plain && !event.altKey && (event.key === "Tab" || event.key === "ArrowRight") && ghostText()) pick(0);
+  else if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !$("send").hidden) send();
   else if (plain && event.key === "Escape") {
     state.hidden = field.value;
     show();
@@ -192,12 +193,42 @@ field.addEventListener("keydown", (event) => {
   if (taken) event.preventDefault();
 });
 
-$("clear").addEventListener("click", () => {
+function startAnew() {
   state.draft = new Draft();
   put("");
   state.draft = new Draft();
   show();
-});
+}
+
+$("clear").addEventListener("click", startAnew);
+
+// A message that is done: what was sent is learnt, unless it is off the record.
+async function send() {
+  const text = field.value;
+  if (!text.trim()) return;
+  startAnew();
+  if ($("off").checked) return;
+  try {
+    await call("v1/learn", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ text, session }),
+    });
+    state.shown = { text: null, rows: [] };
+    await ask();
+  } catch (error) {
+    complain(error);
+  }
+}
+
+$("send").addEventListener("click", send);
+
+function showLearning(learns) {
+  $("send").hidden = $("record").hidden = !learns;
+  if (learns)
+    $("kept").textContent =
+      "What you type goes to this server alone, and is not logged. Words of what you send are counted there, in your own file.";
+}
 
 $("ask").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -257,6 +288,7 @@ async function start() {
     const { models } = await call("v1/models");
     $("models").replaceChildren();
     models.forEach(addModel);
+    showLearning(models.some(({ learns }) => learns));
     await ask();
   } catch (error) {
     complain(error);
