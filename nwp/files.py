@@ -6,8 +6,9 @@ import contextlib
 import errno
 import io
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from nwp.errors import NwpError
@@ -48,6 +49,32 @@ def write_atomic(path: Path, data: bytes | str, mode: int | None = None) -> None
         _sync_folder(path.parent)
     except OSError as error:  # those of writing tell no name, those of renaming a passing one
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def write_folder(place: Path, write: Callable[[Path], None]) -> None:
+    """Make the folder `place` anew, whole or not at all: `write` fills a folder beside it, for its
+    owner alone (0700), which then takes its name. What `place` held is gone in the end, or all there.
+
+    OSError when the disk is full or may not be written.
+    """
+    place = place.resolve()
+    _make_folder(place.parent)
+    beside = Path(tempfile.mkdtemp(_PARTIAL, f".{place.name}.", place.parent))
+    fresh, old = beside / "new", beside / "old"
+    try:
+        fresh.mkdir(mode=0o700)
+        write(fresh)
+        if place.exists():
+            place.replace(old)
+        try:
+            fresh.replace(place)
+        except BaseException:
+            if old.exists():
+                old.replace(place)
+            raise
+        _sync_folder(place.parent)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def remove_partial(folder: Path) -> None:

@@ -16,6 +16,7 @@ COMMANDS = (
     "demo",
     "train",
     "evaluate",
+    "personalize",
     "suggest",
     "prompt",
     "serve",

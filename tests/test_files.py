@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from nwp.errors import NwpError
-from nwp.files import reason, remove_partial, told, write_atomic
+from nwp.files import reason, remove_partial, told, write_atomic, write_folder
 
 
 def test_a_file_and_the_folders_above_it_are_made(tmp_path: Path) -> None:
@@ -171,3 +171,66 @@ def test_other_errors_pass() -> None:
     check: Callable[[], None] = fail
     with pytest.raises(ValueError), told("x", "y."):
         check()
+
+
+def _filled(content: str) -> Callable[[Path], None]:
+    def fill(folder: Path) -> None:
+        (folder / "file").write_text(content)
+
+    return fill
+
+
+def test_a_folder_is_written_whole_for_its_owner_and_replaces_what_was_there(
+    tmp_path: Path,
+) -> None:
+    place = tmp_path / "a" / "b"
+    write_folder(place, _filled("old"))
+    (place / "more").touch()
+    write_folder(place, _filled("new"))
+    assert [path.name for path in place.iterdir()] == ["file"]
+    assert (place / "file").read_text() == "new"
+    assert place.stat().st_mode & 0o777 == 0o700
+    assert list(place.parent.iterdir()) == [place]
+
+
+def test_a_link_to_a_folder_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    write_folder(tmp_path / "link", _filled("new"))
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real" / "file").read_text() == "new"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_folder_that_can_not_be_written_is_as_it_was(tmp_path: Path, there: bool) -> None:
+    place = tmp_path / "b"
+    if there:
+        write_folder(place, _filled("old"))
+
+    def fail(folder: Path) -> None:
+        _filled("new")(folder)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_folder(place, fail)
+    assert list(tmp_path.iterdir()) == [place] * there
+    if there:
+        assert (place / "file").read_text() == "old"
+
+
+def test_a_folder_whose_name_another_can_not_take_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, replace = tmp_path / "b", Path.replace
+    write_folder(place, _filled("old"))
+
+    def fail(self: Path, target: Path) -> Path:
+        if self.name == "new":
+            raise OSError(errno.EIO, "broken")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="broken"):
+        write_folder(place, _filled("new"))
+    assert (place / "file").read_text() == "old"
+    assert list(tmp_path.iterdir()) == [place]

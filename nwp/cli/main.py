@@ -22,6 +22,7 @@ from nwp.cli import (
     evaluate,
     model,
     personal,
+    personalize,
     runs,
     serve,
     suggest,
@@ -45,6 +46,7 @@ app.command("demo")(demo.demo)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
+app.command("personalize")(personalize.personalize)
 app.command("suggest")(suggest.suggest)
 app.command("prompt")(suggest.prompt)
 app.command("serve")(serve.serve)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from nwp.cli.output import err, figure, megabytes, percent
@@ -151,3 +151,19 @@ def watching(*, quiet: bool = False) -> Iterator[Rounds]:
     with Progress(*columns, console=err(), redirect_stdout=sys.stdout.isatty()) as live:
         rounds._live = live
         yield rounds
+
+
+@contextmanager
+def fine_tuning() -> Iterator[Callable[[float, int, float | None], None]]:
+    """Show how each pass over a person's messages goes, while the block runs."""
+    with err().status("fine-tuning") if err().is_terminal else nullcontext() as live:
+
+        def watch(rate: float, passes: int, perplexity: float | None) -> None:
+            told = "no valid words" if perplexity is None else figure(perplexity)
+            line = f"learning rate {rate:g}, pass {passes}: valid perplexity {told}"
+            if live is not None:
+                live.update(line)
+            else:
+                err().print(line)
+
+        yield watch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -39,6 +40,25 @@ def named_users(corpus: Corpus, names: str) -> tuple[str, ...]:
             f"{corpus.name} has no user {missing[0]!r}", _similar(missing[0], corpus.users)
         )
     return users
+
+
+def chosen_user(corpus: Corpus, name: str) -> str:
+    """The one user that a command is about; "" will do where the corpus has one alone.
+
+    BadSettings, with some names, for one that is not there, or none where there are several.
+    """
+    if name:
+        if name in corpus.users:
+            return name
+        raise BadSettings(f"{corpus.name} has no user {name!r}", _similar(name, corpus.users))
+    first, *others = itertools.islice(corpus.users, 4)
+    if others:
+        names = ", ".join([first, *others][:3])
+        raise BadSettings(
+            f"{corpus.name} has {len(corpus.users)} users",
+            f"Say with --user who you are: {names}{', …' if len(corpus.users) > 3 else ''}.",
+        )
+    return first
 
 
 def held_out(corpus: Corpus, wanted: str, seed: int) -> tuple[str, ...]:

@@ -9,17 +9,15 @@ All are scored on the same targets over the same vocabulary as the model.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from nwp.evaluation.counts import COLUMNS, Rows
 from nwp.evaluation.ngrams import KneserNey, Unigram
 from nwp.evaluation.scoring import Predictor, count_group, count_rows, count_with, join
-from nwp.federated.kernel import Kernel
-from nwp.federated.local import LocalWork, seed_for, take_steps
+from nwp.federated.finetuning import FineTuning, tune_at
+from nwp.federated.local import LocalWork, seed_for
 from nwp.model.config import ModelConfig
 from nwp.model.lstm import FloatArray
 from nwp.text.spelling import Letters
@@ -121,27 +119,22 @@ def tune(
     """Train from `start` at one rate; the least loss on valid messages (mean nats a known word, before
     the first pass or after any) and the weights that have it."""
     every = join(valid)
-    loss, best = _loss(torch.from_numpy(start), config, every), start
-    work = replace(tuning.work, learning_rate=tuning.work.learning_rate * rate, epochs=1)
-    rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
-    kernel = Kernel(config)
-    kernel.load(torch.from_numpy(start))
-    waited = 0
-    for _ in range(tuning.passes):
-        for _ in take_steps(kernel, train, work, rng, generator):
-            pass
-        reached = _loss(kernel.flat, config, every)
-        waited += 1
-        if reached < loss:
-            loss, best, waited = reached, kernel.flat.numpy().copy(), 0
-        elif waited == tuning.patience:
-            break
-    return loss, best
+    how = FineTuning(tuning.work, tuning.passes, tuning.patience)
+    found = tune_at(
+        start,
+        config,
+        how,
+        tuning.work.learning_rate * rate,
+        train,
+        lambda weights: known_loss(weights, config, every),
+        seed,
+    )
+    return found.loss, found.weights
 
 
-def _loss(flat: Tensor, config: ModelConfig, data: Encoded) -> float:
-    """Mean nats a known word; 0 without any, so that nothing is better."""
-    counts = count_rows(flat.numpy(), config, [data])[0]
+def known_loss(weights: FloatArray, config: ModelConfig, data: Encoded) -> float:
+    """Mean nats a known word under flat weights; 0 without any, so that nothing is better."""
+    counts = count_rows(weights, config, [data])[0]
     known, nll = (counts[COLUMNS.index(name)] for name in ("known", "nll"))
     return float(nll / max(known, 1.0))
 

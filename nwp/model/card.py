@@ -7,8 +7,13 @@ from typing import Any
 
 
 def model_card(settings: Mapping[str, Any], parameters: int) -> str:
-    """Markdown with YAML front matter, as model hubs read it (no clock: equal bundles, equal cards)."""
-    about, model = settings["about"], settings["model"]
+    """Markdown with YAML front matter, as model hubs read it (no clock: equal bundles, equal cards).
+
+    The card of a bundle that was fine-tuned on one person's messages has none: it is for no hub.
+    """
+    if settings["about"].get("personalized"):
+        return _personal_card(settings, parameters)
+    about = settings["about"]
     training, valid = about["training"], about["valid"]
     start = f"\n- started from the bundle `{about['from']}`" if about.get("from") else ""
     return f"""---
@@ -25,9 +30,7 @@ messages stayed on {about["workers"]} workers, and only updates of the weights w
 | | |
 |---|---|
 | corpus | {about["corpus"]} ({about["users"]} users, {about["words"]:,} words trained on) |
-| model | embedding {model["embedding"]}, LSTM {model["layers"]} x {model["hidden"]}, \
-projection {model["projection"]}, {"tied" if model["tied"] else "untied"}; {parameters:,} \
-parameters{_stored(settings)} |
+| model | {_sizes(settings, parameters)} |
 | vocabulary | {about["vocabulary"]:,} words; one enters when {about["k"]} users of one worker wrote it, or \
 from a public list |
 | validation perplexity | {_shown(valid["perplexity"], ".1f")} (round {about["best_round"]}) |
@@ -74,6 +77,60 @@ parts. The validation above is of the LSTM alone.
 To make them again: `{told["command"]}`; plan {told["plan"][:16]}
 
 """
+
+
+def _personal_card(settings: Mapping[str, Any], parameters: int) -> str:
+    """What a bundle of one person's is, and above all that it is nobody else's."""
+    about = settings["about"]
+    own = about["personalized"]
+    rows = "\n".join(
+        f"| {part} {title} | {_shown(own[part]['before'][key], form)} → "
+        f"{_shown(own[part]['after'][key], form)} |"
+        for part in ("valid", "test")
+        for key, title, form in (
+            ("perplexity", "perplexity", ".1f"),
+            ("top1", "top-1", ".1%"),
+            ("top3", "top-3", ".1%"),
+        )
+    )
+    chosen = (
+        "chosen on the ninth tenth" if own["chosen"] else "a careful default: too few to choose by"
+    )
+    return f"""# A next-word model fine-tuned on one person's messages
+
+**Do not give this bundle away.** Its weights were trained on one person's messages, and from weights
+phrases can be drawn out that were trained on. It is for that person's own machine.
+
+| | |
+|---|---|
+| began from | the bundle `{own["from"]}` ({about["corpus"]}, {about["users"]} users) |
+| model | {_sizes(settings, parameters)} |
+| messages | {own["messages"]:,}, of which the first eight tenths were trained on: {own["words"]:,} words |
+| fine-tuning | {own["passes"]} pass(es) of plain SGD, learning rate {own["learning_rate"]} \
+and {own["share"]:.0%} of the way there ({chosen}); batches of {own["batch"]}, gradients no longer than \
+{own["clip_norm"]}, seed {own["seed"]} |
+{rows}
+
+Before → after, on this person's messages: valid is the ninth tenth in order of time, test the last,
+which nothing was chosen by. Targets are words, lower-cased; an unknown word counts as wrong in top-k and
+is left out of the perplexity. The vocabulary is that of the bundle it began from.
+
+To make it again: `{own["command"]}`
+
+## Privacy
+
+What the bundle that it began from promises to those whom it learnt from still holds. To the person
+whom it was fine-tuned for it promises nothing: keep it as you keep the messages.
+"""
+
+
+def _sizes(settings: Mapping[str, Any], parameters: int) -> str:
+    model = settings["model"]
+    return (
+        f"embedding {model['embedding']}, LSTM {model['layers']} x {model['hidden']}, projection "
+        f"{model['projection']}, {'tied' if model['tied'] else 'untied'}; {parameters:,} "
+        f"parameters{_stored(settings)}"
+    )
 
 
 def _stored(settings: Mapping[str, Any]) -> str:

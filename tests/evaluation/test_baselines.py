@@ -121,7 +121,7 @@ def test_a_rate_that_finds_nothing_better_is_given_up_and_the_best_is_kept(laid)
             return super().step(*given, **named)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nwp.evaluation.baselines.Kernel", Counted)
+        patch.setattr("nwp.federated.finetuning.Kernel", Counted)
         hopeless = Tuning(dataclasses.replace(WORK, learning_rate=1e4), 50, (1.0,), patience=3)
         loss, best = tune(START, CONFIG, hopeless, 1.0, parts.train, [parts.valid], 1)
     assert len(steps) == 3 * 2  # two batches a pass
