@@ -26,12 +26,13 @@ import torch
 from nwp.corpus.load import load_corpus
 from nwp.corpus.split import part_of
 from nwp.evaluation.counts import COLUMNS, Rows, count_each, figures
-from nwp.evaluation.ranking import Block, from_probabilities
+from nwp.evaluation.ranking import Block, from_probabilities, prefixes_of, stand
 from nwp.evaluation.scoring import Predictor, predictor_of, score
 from nwp.model.bundle import Bundle, load_bundle
 from nwp.model.lstm import NextWordModel
 from nwp.personal.mixing import PersonalModel
 from nwp.personal.store import Personal
+from nwp.text.spelling import Speller, spell
 from nwp.text.tokenizer import words_of
 from nwp.text.vocabulary import FIRST_OUTPUT, UNKNOWN, Encoded, Vocabulary, encode
 
@@ -43,7 +44,8 @@ class PersonalPredictor:
     """The LSTM mixed with one user's own words, which are learnt message by message.
 
     After `blocks`, `targets` int64 (positions,) are the ids with those of learnt words behind the
-    vocabulary's.
+    vocabulary's, and `typed` int64 (positions,) how many letters of each known word must be typed until it
+    is among three, as if no word had been learnt.
     """
 
     def __init__(
@@ -53,6 +55,8 @@ class PersonalPredictor:
         self._lstm, self._texts = lstm, texts
         self._personal, self._model = personal, PersonalModel(personal, vocabulary)
         self.targets = np.zeros(0, np.int64)
+        self.typed = np.zeros(0, np.int64)
+        self._prefixes = prefixes_of(vocabulary.words)
 
     def blocks(self, data: Encoded) -> Iterator[Block]:
         """See `nwp.evaluation.scoring.Predictor`; a message a block, in order."""
@@ -64,6 +68,7 @@ class PersonalPredictor:
                 given = np.empty((len(data.targets), p.shape[1]))
             given[block.where] = p
         self.targets = data.targets.astype(np.int64)
+        self.typed = np.zeros(len(data.targets), np.int64)
         for text, start, stop in zip(self._texts, data.offsets, data.offsets[1:], strict=False):
             words = words_of(text)
             p = np.stack(
@@ -72,7 +77,11 @@ class PersonalPredictor:
             places = [self._model.place(word) for word in words]
             self.targets[start : stop - 1] = np.array(places) + FIRST_OUTPUT
             wanted = torch.from_numpy(self.targets[start:stop] - FIRST_OUTPUT)
-            yield from_probabilities(np.arange(start, stop), torch.from_numpy(p), wanted)
+            at = np.arange(start, stop)
+            known = torch.from_numpy(data.targets[start:stop].astype(np.int64) - FIRST_OUTPUT)
+            plain = from_probabilities(at, torch.from_numpy(p[:, : given.shape[1]].copy()), known)
+            self.typed[start:stop] = stand(plain, self._prefixes)[2]
+            yield from_probabilities(at, torch.from_numpy(p), wanted)
             self._model.learn(text, given[start:stop])
 
 
@@ -82,6 +91,7 @@ def count_user(
     """One user's counts (1, columns) without and with what they have taught."""
     texts = [text for text in part_of(messages, part) if words_of(text)]
     data = encode(texts, bundle.vocabulary)
+    letters = spell(texts, data, Speller.of(bundle.vocabulary))
     before = count_each(score(lstm, data), data, [len(data.targets)])
     personal = Personal.open()
     for earlier in ("train", "valid") if part == "test" else ("train",):
@@ -91,7 +101,8 @@ def count_user(
     scored = score(predictor, data)
     personal.close()
     learnt = (data.targets == UNKNOWN) & (predictor.targets != UNKNOWN)
-    after = count_each(scored, data, [len(data.targets)])
+    scored = replace(scored, typed=predictor.typed)
+    after = count_each(scored, data, [len(data.targets)], letters)
     guessed = replace(data, targets=predictor.targets.astype(np.int32))
     after[:, _HITS] = count_each(scored, guessed, [len(data.targets)])[:, _HITS]
     assert learnt.sum() <= before[0, COLUMNS.index("tokens")] - before[0, COLUMNS.index("known")]

@@ -7,10 +7,14 @@ function _nwp_suggest
     set -l word (string match --regex --groups-only '.*"word": "([^"]+)"' -- "$answer")
     or return
     set -l typed (string match --regex '[[:alnum:]\']*$' -- "$text")
-    for letter in (string split '' -- "$typed")
-        commandline --function backward-delete-char
-    end
-    commandline --insert -- "$word "
+    # Editing functions would run only after this one: the line is put together here.
+    set -l line (commandline | string collect)
+    set -l at (commandline --cursor)
+    set -l kept (math $at - (string length -- "$typed"))
+    set -l head (string sub --length $kept -- "$line" | string collect --allow-empty)
+    set -l tail (string sub --start (math $at + 1) -- "$line" | string collect --allow-empty)
+    commandline --replace -- "$head$word $tail"
+    commandline --cursor (math $kept + (string length -- "$word") + 1)
 end
 
 bind \en _nwp_suggest

@@ -1,6 +1,7 @@
 # Alt-N puts the most probable word at the cursor (for commit messages and mail).
 
 _nwp_suggest() {
+    setopt local_options no_monitor  # no word of the job that is started
     # One process for all keys; it is started with the first.
     if [[ -z ${_nwp_in-} ]]; then
         coproc nwp suggest --stdin -k 1 2>/dev/null
