@@ -9,11 +9,13 @@ import typer
 
 from nwp.cli.evaluate import Model
 from nwp.cli.output import err, out, print_json
+from nwp.cli.suggest import Beside
 from nwp.cli.train import Json
 
 
 def serve(
     model: Model = None,
+    beside: Beside = None,
     host: Annotated[
         str, typer.Option(help="Where to listen; beyond this machine only with a token.")
     ] = "127.0.0.1",
@@ -33,11 +35,14 @@ def serve(
     """Suggestions over HTTP, and a page to type into. Ctrl-C stops it.
 
     Example:  nwp serve --open      nwp serve --host 0.0.0.0 --port 0 --json
+
+    Example:  nwp serve --beside my-german-model
     """
-    from nwp.model.bundle import default_bundle, load_bundle
+    from nwp.model.bundle import default_bundle
     from nwp.serve.models import models_of
     from nwp.serve.server import Address
     from nwp.serve.server import serve as listen
+    from nwp.suggest.languages import load_bundles
 
     def ready(address: Address) -> None:
         if as_json:
@@ -51,7 +56,7 @@ def serve(
         if open_page:
             _open(address.page)
 
-    models = models_of(load_bundle(model or default_bundle()))
+    models = models_of(*load_bundles(model or default_bundle(), beside))
     with contextlib.suppress(KeyboardInterrupt):  # how a server ends: no failure
         listen(models, host, port, token, ready)
     err().print("Stopped.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -12,6 +12,7 @@ import numpy as np
 from nwp.model.bundle import Bundle
 from nwp.model.config import ModelConfig
 from nwp.model.runtime import Runtime
+from nwp.suggest.languages import suggester_of
 from nwp.suggest.suggester import Suggester, Suggestion
 
 # Typists whose texts are remembered, each with each model. One takes up to 10 MB, in practice 1.
@@ -34,15 +35,23 @@ class Served:
     make: Callable[[], Suggests]
 
 
-def models_of(bundle: Bundle) -> dict[str, Served]:
-    """The models of a bundle by name, the one that answers when none is named first."""
-    users = bundle.about.get("users")
-    whose = f"{users:,} people's" if isinstance(users, int) else "many people's"
+def models_of(bundle: Bundle, beside: Bundle | None = None) -> dict[str, Served]:
+    """The models of a bundle by name, the one that answers when none is named first.
+
+    With a second bundle, of another language, beside it each is a mixture of two.
+    """
+    bundles = [bundle] if beside is None else [bundle, beside]
+    users = [one.about.get("users") for one in bundles]
+    known = all(isinstance(number, int) for number in users)
+    whose = " and ".join(f"{number:,}" for number in users) if known else "many"
+    about = f"Learnt from {whose} people's messages, which never left them."
+    if beside is not None:
+        about = f"Two languages at once. {about}"
     return {
-        "shared": Served(f"Learnt from {whose} messages, which never left them.", _maker(bundle)),
+        "shared": Served(about, _maker(bundles)),
         "unigram": Served(
             "The same words by how common they are, whatever came before.",
-            _maker(without_context(bundle)),
+            _maker(list(map(without_context, bundles))),
         ),
     }
 
@@ -84,6 +93,8 @@ class Sessions:
         return self._kept[key]
 
 
-def _maker(bundle: Bundle) -> Callable[[], Suggests]:
-    runtime = Runtime(bundle.config, bundle.tensors)  # the weights, once for all
-    return lambda: Suggester(runtime, bundle.vocabulary)
+def _maker(bundles: Sequence[Bundle]) -> Callable[[], Suggests]:
+    # The weights, once for all.
+    parts = [(Runtime(one.config, one.tensors), one.vocabulary) for one in bundles]
+
+    return lambda: suggester_of(*(Suggester(*part) for part in parts))
