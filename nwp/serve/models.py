@@ -14,6 +14,7 @@ from nwp.model.config import ModelConfig
 from nwp.model.runtime import Runtime
 from nwp.suggest.languages import suggester_of
 from nwp.suggest.suggester import Suggester, Suggestion
+from nwp.suggest.united import united
 
 # Typists whose texts are remembered, each with each model. One takes up to 10 MB, in practice 1.
 SESSIONS = 16
@@ -96,5 +97,7 @@ class Sessions:
 def _maker(bundles: Sequence[Bundle]) -> Callable[[], Suggests]:
     # The weights, once for all.
     parts = [(Runtime(one.config, one.tensors), one.vocabulary) for one in bundles]
+    if len(parts) > 1:
+        united(*(vocabulary for _, vocabulary in parts))  # now rather than at the first key
 
     return lambda: suggester_of(*(Suggester(*part) for part in parts))

@@ -75,8 +75,8 @@ class Languages:
         """What either of the two never suggests is never suggested."""
         self.off_the_record = False
         self._pair = (first, second)
-        self._united = united(first.vocabulary, second.vocabulary)
-        self.vocabulary = self._united.vocabulary
+        self.united = united(first.vocabulary, second.vocabulary)
+        self.vocabulary = self.united.vocabulary
         blocked = [one.blocking.ids(self.vocabulary) for one in self._pair]
         self._blocked: IntArray = np.union1d(*blocked)
         self._start = 0.5
@@ -108,7 +108,7 @@ class Languages:
         share = self._start
         found = [self._mix(ones[0], twos[0], share)]
         for i, word in enumerate(tokenize(message).words):
-            share = _after(share, self._united.compare(word, ones[i], twos[i]))
+            share = _after(share, self.united.compare(word, ones[i], twos[i]))
             found.append(self._mix(ones[i + 1], twos[i + 1], share))
         return found
 
@@ -133,7 +133,7 @@ class Languages:
         """The ids of the words of both that start with the prefix and may be suggested, ascending."""
         one, two = (
             side.ids[suggester.with_prefix(prefix)]
-            for side, suggester in zip(self._united.sides, self._pair, strict=True)
+            for side, suggester in zip(self.united.sides, self._pair, strict=True)
         )
         ids: IntArray = np.union1d(one, two)
         return ids[~np.isin(ids, self._blocked)] if len(self._blocked) else ids
@@ -151,7 +151,7 @@ class Languages:
         last = self._mixed
         if last and last.one is one and last.two is two and last.share == share:
             return last.log_p
-        first, second = self._united.sides
+        first, second = self.united.sides
         p: Doubles = share * first.spread(one) + (1 - share) * second.spread(two)
         log_p: FloatArray = np.log(np.maximum(p, _LEAST)).astype(np.float32)
         self._mixed = _Mixed(one, two, share, log_p)
@@ -168,7 +168,7 @@ class Languages:
                 self._told.move_to_end(key)
                 return self._told[key]
         one, two = (suggester.read(text).log_p for suggester in self._pair)
-        found = self._united.compare(normalize(word), one, two)
+        found = self.united.compare(normalize(word), one, two)
         with self._lock:
             self._told[key] = found
             if len(self._told) > _KEPT:

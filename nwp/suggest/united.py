@@ -33,7 +33,9 @@ FOREIGN = 0.02
 
 _UNKNOWN = UNKNOWN - FIRST_OUTPUT
 LONGEST = 64  # letters; what is longer is no word of any language
-_SURE = 30.0  # nats that one word may tell; more would only lose digits
+# Nats that one word may tell: any may be a name, a loan or a slip ("Bus", "los"), and where the language
+# has been clear (1 to 99, by `nwp.suggest.languages.SWITCH`) it takes two to outvote all that stood before.
+_SURE = 4.5
 _LEAST = 1e-300
 
 
@@ -53,7 +55,7 @@ class United:
         )
 
     def compare(self, word: str, one: FloatArray, two: FloatArray) -> float:
-        """How much more probable a word is to the first model than to the second, in nats.
+        """How much more probable a word is to the first model than to the second, in nats, within ±4.5.
 
         `one` and `two` are the models' own log-probabilities (own outputs,) of what comes there. Numbers
         tell nothing: they are the same in all languages, and a matter of which of them a model has met.

@@ -134,16 +134,9 @@ def test_the_share_is_the_sum_over_all_ways_to_change_language() -> None:
     pair = random_pair(3)
     message = "we gehen in the zug so you"
     words = tokenize(message).words
-    first, second = pair._united.sides
-    seen = [
-        [
-            side.spread(log_p)[pair.vocabulary.target(word) - FIRST_OUTPUT]
-            for side, log_p in ((first, one), (second, two))
-        ]
-        for word, one, two in zip(
-            words, *(s.read_through(message) for s in pair._pair), strict=False
-        )
-    ]
+    ones, twos = (one.read_through(message) for one in pair._pair)
+    told = [pair.united.compare(*of) for of in zip(words, ones, twos, strict=False)]
+    seen = [(math.exp(nats), 1.0) for nats in told]
     ways = np.zeros(2)
     for path in itertools.product((0, 1), repeat=len(words) + 1):
         p = 0.5
@@ -186,7 +179,7 @@ def test_each_distribution_sums_to_one(words: list[str], seed: int) -> None:
 
     assert len(log_p) == len(pair.vocabulary) - FIRST_OUTPUT
     assert np.exp(log_p.astype(np.float64)).sum() == pytest.approx(1, abs=1e-5)
-    for side, own in zip(pair._united.sides, pair._pair, strict=True):
+    for side, own in zip(pair.united.sides, pair._pair, strict=True):
         assert side.spread(own.read(text).log_p).sum() == pytest.approx(1, abs=1e-5)
 
 
@@ -355,3 +348,10 @@ def test_words_that_neither_knows_are_the_unknown_word() -> None:
     assert p[unknown] + p[-1] == pytest.approx(0.5 * (1 - FOREIGN), rel=1e-6)
     assert united(one, two) is words
     assert math.isfinite(words.compare("x" * 10_000, log_p, log_p))
+
+
+def test_one_strange_word_does_not_outvote_a_message(both: Languages) -> None:
+    assert both.share("Ich muss jetzt leider los ") < 0.5
+    assert both.share("wir sehen uns im station ") < 0.5
+    assert both.share("we are at the Bahnhof ") > 0.5
+    assert both.share("wir sehen uns at the station ") > 0.9
