@@ -9,11 +9,13 @@ import typer
 
 from nwp.cli.evaluate import Model
 from nwp.cli.output import err, out, print_json
+from nwp.cli.suggest import Beside
 from nwp.cli.train import Json
 
 
 def serve(
     model: Model = None,
+    beside: Beside = None,
     host: Annotated[
         str, typer.Option(help="Where to listen; beyond this machine only with a token.")
     ] = "127.0.0.1",
@@ -41,12 +43,15 @@ def serve(
     """Suggestions over HTTP, and a page to type into. Ctrl-C stops it.
 
     Example:  nwp serve --open      nwp serve --personal      nwp serve --host 0.0.0.0 --port 0 --json
+
+    Example:  nwp serve --beside my-german-model
     """
-    from nwp.model.bundle import default_bundle, load_bundle
+    from nwp.model.bundle import default_bundle
     from nwp.personal import require
     from nwp.serve.models import models_of
     from nwp.serve.server import Address
     from nwp.serve.server import serve as listen
+    from nwp.suggest.languages import load_bundles
 
     def ready(address: Address) -> None:
         if as_json:
@@ -60,12 +65,10 @@ def serve(
         if open_page:
             _open(address.page)
 
-    bundle = load_bundle(model or default_bundle())
-    models = models_of(bundle, require if personal else None)
-    if personal:
-        next(
-            iter(models.values())
-        ).make()  # it is told now, not at the first key, that learning is off
+    bundles = load_bundles(model or default_bundle(), beside)
+    models = models_of(*bundles, personal=require if personal else None)
+    if personal:  # it is told now, not at the first key, that learning is off
+        next(iter(models.values())).make()
     with contextlib.suppress(KeyboardInterrupt):  # how a server ends: no failure
         listen(models, host, port, token, ready)
     err().print("Stopped.")

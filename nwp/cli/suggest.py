@@ -15,14 +15,23 @@ from nwp.cli.output import out, percent, print_json
 from nwp.cli.train import Json
 
 if TYPE_CHECKING:
-    from nwp.personal.suggesting import PersonalSuggester
-    from nwp.suggest.suggester import Suggester
+    from nwp.suggest.session import Suggests
+
+Beside = Annotated[
+    Path | None,
+    typer.Option(
+        "--beside",
+        metavar="DIR",
+        help="A second bundle, of another language: which one is written is noticed word by word.",
+    ),
+]
 
 
 def suggest(
     text: Annotated[str | None, typer.Argument(help="What has been typed so far.")] = None,
     k: Annotated[int, typer.Option("-k", help="Suggestions at most.")] = 3,
     model: Model = None,
+    beside: Beside = None,
     stdin: Annotated[
         bool, typer.Option("--stdin", help="One context a line in, one JSON object a line out.")
     ] = False,
@@ -34,19 +43,21 @@ def suggest(
     """Suggest how a text goes on: the next word, or the rest of a half-typed one.
 
     Example:  nwp suggest "see you tom"      nwp suggest "how are " -k 5
+
+    Example:  nwp suggest "ich habe " --beside my-german-model
     """
     from nwp.errors import BadInput
-    from nwp.model.bundle import default_bundle, load_bundle
+    from nwp.model.bundle import default_bundle
     from nwp.personal import require
-    from nwp.suggest.suggester import Suggester
+    from nwp.suggest.languages import open_suggester
 
     if (text is None) != stdin:
         raise BadInput(
             "give a text, or --stdin" if text is None else "give a text or --stdin, not both",
             'For example:  nwp suggest "see you "',
         )
-    plain = Suggester.from_bundle(load_bundle(model or default_bundle()))
-    suggester: Suggester | PersonalSuggester = require(plain) if personal else plain
+    plain = open_suggester(model or default_bundle(), beside)
+    suggester: Suggests = require(plain) if personal else plain
 
     def found(context: str) -> dict[str, Any]:
         try:
@@ -78,6 +89,7 @@ def suggest(
 
 def prompt(
     model: Model = None,
+    beside: Beside = None,
     history: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Keep what is typed here; else nowhere.")
     ] = None,
@@ -87,17 +99,17 @@ def prompt(
 ) -> None:
     """Type with suggestions: the best one in grey, three to pick from below it.
 
-    Example:  nwp prompt --model my-model
+    Example:  nwp prompt --model my-model      nwp prompt --beside my-german-model
     """
     from nwp.files import shipped
-    from nwp.model.bundle import default_bundle, load_bundle
+    from nwp.model.bundle import default_bundle
     from nwp.personal import load
+    from nwp.suggest.languages import open_suggester
     from nwp.suggest.prompt import run_prompt
     from nwp.suggest.session import Models, find_models
-    from nwp.suggest.suggester import Suggester
 
-    def opened(folder: Path) -> Suggester | PersonalSuggester:
-        plain_one = Suggester.from_bundle(load_bundle(folder))
+    def opened(folder: Path) -> Suggests:
+        plain_one = open_suggester(folder, beside)
         return load(plain_one) or plain_one
 
     folder = model or default_bundle()

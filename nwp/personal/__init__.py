@@ -10,7 +10,7 @@ from nwp.files import data_home
 
 if TYPE_CHECKING:
     from nwp.personal.suggesting import PersonalSuggester
-    from nwp.suggest.suggester import Suggester
+    from nwp.suggest.session import Reads
 
 
 def personal_file() -> Path:
@@ -18,7 +18,7 @@ def personal_file() -> Path:
     return data_home() / "personal.sqlite"
 
 
-def load(suggester: Suggester, path: Path | None = None) -> PersonalSuggester | None:
+def load(suggester: Reads, path: Path | None = None) -> PersonalSuggester | None:
     """A suggester that learns, or None where personal learning is not on; then no file is made."""
     path = path or personal_file()
     if not path.exists():
@@ -33,7 +33,7 @@ def load(suggester: Suggester, path: Path | None = None) -> PersonalSuggester | 
     return PersonalSuggester(suggester, personal)
 
 
-def require(suggester: Suggester, path: Path | None = None) -> PersonalSuggester:
+def require(suggester: Reads, path: Path | None = None) -> PersonalSuggester:
     """As `load`; Refused where personal learning is not on."""
     if found := load(suggester, path):
         return found

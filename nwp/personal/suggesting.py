@@ -9,18 +9,19 @@ import numpy as np
 from nwp.personal.mixing import PersonalModel, as_given
 from nwp.personal.store import Personal
 from nwp.suggest.blocking import Blocking, default_words
-from nwp.suggest.suggester import Suggester, Suggestion, best, check_k, written
+from nwp.suggest.session import Learns, Reads
+from nwp.suggest.suggester import Suggestion, best, check_k, written
 from nwp.text.vocabulary import FIRST_OUTPUT
 
 
 class PersonalSuggester:
-    """A `Suggester` that also knows what `Personal` holds, and learns from messages that are sent.
+    """A suggester that also knows what `Personal` holds, and learns from messages that are sent.
 
     While `off_the_record` nothing is learnt: `learn` does not touch the file. No blocked word is
     suggested, whichever list it is on and wherever it comes from. May be used from several threads.
     """
 
-    def __init__(self, suggester: Suggester, personal: Personal) -> None:
+    def __init__(self, suggester: Reads, personal: Personal) -> None:
         self.off_the_record = False
         self._suggester = suggester
         self._personal = personal
@@ -70,6 +71,8 @@ class PersonalSuggester:
         with self._lock:
             self._model.learn(message, given)
             self._model.refresh()  # now rather than at the next key
+        if isinstance(self._suggester, Learns):
+            self._suggester.learn(message)
 
     def close(self) -> None:
         """Close the file."""

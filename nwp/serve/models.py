@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
@@ -12,7 +12,9 @@ import numpy as np
 from nwp.model.bundle import Bundle
 from nwp.model.config import ModelConfig
 from nwp.model.mixed import runtime_of
+from nwp.suggest.languages import Languages, suggester_of
 from nwp.suggest.suggester import Suggester, Suggestion
+from nwp.suggest.united import united
 
 # Typists whose texts are remembered, each with each model. One takes up to 10 MB, in practice 1.
 SESSIONS = 16
@@ -50,45 +52,56 @@ class Served:
 
 
 def models_of(
-    bundle: Bundle, personal: Callable[[Suggester], Suggests] | None = None
+    bundle: Bundle,
+    beside: Bundle | None = None,
+    *,
+    personal: Callable[[Suggester | Languages], Suggests] | None = None,
 ) -> dict[str, Served]:
     """The models of a bundle by name, the one that answers when none is named first.
 
-    `personal` makes of a suggester one that knows the person's own words too, and learns.
+    With a second bundle, of another language, beside it each is a mixture of two. `personal` makes of a
+    suggester one that knows the person's own words too, and learns.
     """
-    users = bundle.about.get("users")
-    whose = f"{users:,} people's" if isinstance(users, int) else "many people's"
-    shared = _maker(bundle)
+    bundles = [bundle] if beside is None else [bundle, beside]
+    users = [one.about.get("users") for one in bundles]
+    known = all(isinstance(number, int) for number in users)
+    whose = " and ".join(f"{number:,}" for number in users) if known else "many"
+    about = f"Learnt from {whose} people's messages, which never left them."
+    if beside is not None:
+        about = f"Two languages at once. {about}"
+    shared = _maker(bundles)
     found: dict[str, Served] = {}
     if personal is not None:
-        about = "The shared model, and what you have sent, which stays on this machine."
-        found["personal"] = Served(about, lambda: personal(shared()), learns=True)
-    found["shared"] = Served(f"Learnt from {whose} messages, which never left them.", shared)
-    if bundle.expert is not None:
+        mine = "The shared model, and what you have sent, which stays on this machine."
+        found["personal"] = Served(mine, lambda: personal(shared()), learns=True)
+    found["shared"] = Served(about, shared)
+    if any(one.expert is not None for one in bundles):
         found["network"] = Served(
             "The shared model without its n-grams: the LSTM alone.",
-            _maker(replace(bundle, expert=None)),
+            _maker([replace(one, expert=None) for one in bundles]),
         )
         found["n-gram"] = Served(
             "The n-grams alone, as keyboards had them before: what often follows one or two words.",
-            _maker(without_network(bundle)),
+            _maker(list(map(without_network, bundles))),
         )
     found["unigram"] = Served(
         "The same words by how common they are, whatever came before.",
-        _maker(without_context(bundle)),
+        _maker(list(map(without_context, bundles))),
     )
     return found
 
 
 def without_network(bundle: Bundle) -> Bundle:
-    """The n-gram expert over the words' frequencies in place of the LSTM.
+    """The n-gram expert, if there is one, over the words' frequencies in place of the LSTM.
 
     Most for the longest context that is known: the weights of the mixture were learnt beside the LSTM and
     would leave these too little.
     """
-    assert bundle.expert is not None
+    plain = without_context(bundle)
+    if bundle.expert is None:
+        return plain
     weights = np.tile(np.array(_NGRAMS_ALONE, np.float32), (len(bundle.expert.weights), 1))
-    return replace(without_context(bundle), expert=replace(bundle.expert, weights=weights))
+    return replace(plain, expert=replace(bundle.expert, weights=weights))
 
 
 def without_context(bundle: Bundle) -> Bundle:
@@ -130,6 +143,10 @@ class Sessions:
         return self._kept[key]
 
 
-def _maker(bundle: Bundle) -> Callable[[], Suggester]:
-    runtime = runtime_of(bundle)  # the weights, once for all
-    return lambda: Suggester(runtime, bundle.vocabulary)
+def _maker(bundles: Sequence[Bundle]) -> Callable[[], Suggester | Languages]:
+    # The weights, once for all.
+    parts = [(runtime_of(one), one.vocabulary) for one in bundles]
+    if len(parts) > 1:
+        united(*(vocabulary for _, vocabulary in parts))  # now rather than at the first key
+
+    return lambda: suggester_of(*(Suggester(*part) for part in parts))

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from nwp.errors import NwpError
 from nwp.suggest.composing import Draft, Savings
 from nwp.suggest.phrases import phrase
-from nwp.suggest.suggester import Suggestion, split_typed
+from nwp.suggest.suggester import Reading, Suggestion, split_typed
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from nwp.model.runtime import FloatArray
+    from nwp.text.vocabulary import Vocabulary
 
 SHOWN = 3  # candidates beside each other, as in a keyboard's strip and in keystroke savings
 
@@ -28,6 +35,17 @@ class Learns(Protocol):
     off_the_record: bool
 
     def learn(self, message: str) -> None: ...  # noqa: D102
+
+
+class Reads(Protocol):
+    """What can rank words in another way than its own: the public side of a `Suggester`."""
+
+    vocabulary: Vocabulary
+
+    def read(self, text: str) -> Reading: ...  # noqa: D102
+    def read_through(self, message: str) -> list[FloatArray]: ...  # noqa: D102
+    def with_prefix(self, prefix: str) -> npt.NDArray[np.int64]: ...  # noqa: D102
+    def shown(self, identity: int, reading: Reading) -> str: ...  # noqa: D102
 
 
 @dataclass(frozen=True)

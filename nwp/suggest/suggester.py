@@ -89,7 +89,8 @@ class Suggester:
     ) -> None:
         """`blocking` are words that are never suggested; by default those on the list that ships."""
         self.vocabulary = vocabulary
-        self._blocked = (blocking or Blocking(default_words())).ids(vocabulary)
+        self.blocking = blocking or Blocking(default_words())
+        self._blocked = self.blocking.ids(vocabulary)
         self._words = sorted(vocabulary.words)
         self._ids = np.array([vocabulary.index[word] for word in self._words], np.int64)
         self._memory = _Memory(runtime)

@@ -21,6 +21,7 @@ from nwp.text.vocabulary import END, UNKNOWN, Encoded, Vocabulary
 
 _EDGE = 256  # before the first byte of a word, and after its last
 _MORE = 0.5
+_PRIOR = 20.0
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,13 @@ class Speller:
     nats: npt.NDArray[np.float64]
 
     @classmethod
-    def of(cls, vocabulary: Vocabulary) -> Speller:
-        """Count which byte follows which in the vocabulary's words."""
-        counts = np.full((_EDGE + 1, _EDGE + 1), _MORE)
+    def of(cls, vocabulary: Vocabulary, prior: Speller | None = None) -> Speller:
+        """Count which byte follows which in the vocabulary's words.
+
+        With `prior`, `_PRIOR` counts as it says of what follows each byte take the place of the halves.
+        """
+        before = _MORE if prior is None else _PRIOR * np.exp(-prior.nats)
+        counts = np.full((_EDGE + 1, _EDGE + 1), before)
         for word in vocabulary.words:
             path = _path(word)
             np.add.at(counts, (path[:-1], path[1:]), 1.0)

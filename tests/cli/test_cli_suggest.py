@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command_line import Nwp, command, run
 
-from nwp.model.bundle import default_bundle, load_bundle
+from nwp.model.bundle import Bundle, default_bundle, load_bundle, save_bundle
+from nwp.model.config import ModelConfig
+from nwp.text.vocabulary import FIRST_WORD, Vocabulary
 
 
 def test_suggestions_are_different_words_best_first(nwp: Nwp, bundle: Path) -> None:
@@ -189,3 +192,56 @@ def test_the_bundle_that_ships_is_used_when_none_is_named(nwp: Nwp) -> None:
     found = nwp("suggest", "see you ", "--json").result()
 
     assert len(found["suggestions"]) == 3
+
+
+@pytest.fixture
+def other(bundle: Path, tmp_path: Path) -> Path:
+    """A bundle of another language."""
+    words = Vocabulary.from_lists(["guten", "morgen", "zusammen"], {})
+    config = ModelConfig(FIRST_WORD + 3, embedding=1, hidden=1, projection=1)
+    tensors = {name: np.zeros(shape, np.float32) for name, shape in config.shapes().items()}
+    about = load_bundle(bundle).about
+    save_bundle(Bundle(config, words, (0.2,) * 5, tensors, about), tmp_path / "other")
+    return tmp_path / "other"
+
+
+def test_two_languages(nwp: Nwp, bundle: Path, other: Path) -> None:
+    both = ("--model", bundle, "--beside", other)
+
+    german = nwp("suggest", "guten ", *both, "--json").result()
+    english = nwp("suggest", "see you and ", *both, "--json").result()
+
+    assert set(german) == {"context", "suggestions"}
+    own, strange = (set(load_bundle(folder).vocabulary.words) for folder in (bundle, other))
+    assert {row["word"].lower() for row in german["suggestions"]} <= strange
+    assert {row["word"].lower() for row in english["suggestions"]} <= own
+
+
+def test_two_languages_from_standard_input_and_at_the_prompt(bundle: Path, other: Path) -> None:
+    both = ("--model", bundle, "--beside", other)
+
+    lines = run("suggest", "--stdin", *both, stdin=b"guten mor\nsee y\nguten mor\n")
+    first, between, again = [json.loads(line) for line in lines.out.splitlines()]
+    assert first["suggestions"][0]["word"] == "morgen"
+    assert between["suggestions"]
+    assert again == first  # a line knows nothing of the one before
+
+    done = run("prompt", "--plain", *both, stdin=b"guten mor\n1\n\n/model x\n/quit\n")
+    assert (done.code, done.err) == (0, "")
+    assert "[1] morgen" in done.out
+    assert "sent; saved" in done.out
+    assert "no bundle at x" in done.out
+
+
+@pytest.mark.parametrize("command", [("suggest", "see"), ("prompt", "--plain"), ("serve",)])
+def test_a_bundle_is_not_put_beside_itself_nor_beside_none(
+    nwp: Nwp, bundle: Path, command: tuple[str, ...]
+) -> None:
+    done = nwp(*command, "--model", bundle, "--beside", bundle)
+    assert done.code == 3
+    assert "can't stand beside itself" in done.err
+    assert "--beside" in done.err
+
+    done = nwp(*command, "--model", bundle, "--beside", "nowhere")
+    assert done.code == 3
+    assert "no bundle at nowhere" in done.err

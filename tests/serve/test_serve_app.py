@@ -403,7 +403,7 @@ def learning(shipped: Bundle) -> Iterator[ASGIApp]:
     def make(suggester: Suggester) -> PersonalSuggester:
         return PersonalSuggester(suggester, personal)
 
-    yield make_app(models_of(shipped, make))
+    yield make_app(models_of(shipped, personal=make))
     personal.close()
 
 
