@@ -2,13 +2,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
-from command_line import EXIT_CODES, TINY, Nwp, write_corpus
+from command_line import EXIT_CODES, Nwp, write_corpus
 
 from nwp.corpus.load import load_corpus
-from nwp.evaluation.counts import metrics
+from nwp.corpus.split import part_of
+from nwp.evaluation.counts import Counts, count_each, metrics
+from nwp.evaluation.scoring import predictor_of, score
+from nwp.files import shipped
+from nwp.model.bundle import load_bundle
 from nwp.tasks.evaluate import EvaluateOptions, evaluate_bundle
 from nwp.tasks.ngrams import NgramsOptions, add_ngrams
+from nwp.tasks.start import weights_of
+from nwp.text.vocabulary import encode
 
 FEW = ("--processes", "1", "--workers", "2")
 
@@ -27,14 +34,12 @@ def both(small: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, d
     out = tmp_path_factory.mktemp("ngrams") / "both"
     corpus = load_corpus(str(small))
     options = NgramsOptions(k=3, workers=2, processes=1)
-    from nwp.model.bundle import default_bundle
-
-    return out, add_ngrams(corpus, default_bundle(), out, options, command="nwp model ngrams x")
+    return out, add_ngrams(
+        corpus, shipped("models") / "sample", out, options, command="nwp model ngrams x"
+    )
 
 
 def test_what_is_told_is_what_is_in_the_bundle(both: tuple[Path, dict]) -> None:
-    from nwp.model.bundle import load_bundle
-
     out, told = both
     bundle = load_bundle(out)
     assert bundle.expert is not None
@@ -50,19 +55,10 @@ def test_what_is_told_is_what_is_in_the_bundle(both: tuple[Path, dict]) -> None:
 
 def test_evaluating_counts_the_mixture_on_the_workers(both: tuple[Path, dict], small: Path) -> None:
     """As counted here, without workers, over the same text."""
-    import numpy as np
-
-    from nwp.evaluation.counts import Counts, count_each
-    from nwp.evaluation.scoring import predictor_of, score
-    from nwp.model.bundle import load_bundle
-    from nwp.tasks.start import weights_of
-    from nwp.text.vocabulary import encode
-
     corpus = load_corpus(str(small))
     found = evaluate_bundle(corpus, both[0], EvaluateOptions(part="valid", processes=1, workers=2))
     bundle = load_bundle(both[0])
     predictor = predictor_of(bundle.config, weights_of(bundle), bundle.expert)
-    from nwp.corpus.split import part_of
 
     for user, texts in corpus.users.items():
         data = encode(part_of(texts, "valid"), bundle.vocabulary)
@@ -94,4 +90,3 @@ def test_too_few_users_on_each_worker_are_told(nwp: Nwp, small: Path, tmp_path: 
     assert done.code == EXIT_CODES["bad-corpus"]
     assert "fewer workers" in done.out
     assert not (tmp_path / "out").exists()
-    assert TINY

@@ -187,7 +187,7 @@ def test_lines_instead_of_a_drawn_prompt(bundle: Path) -> None:
 
 def test_the_bundle_that_ships_is_used_when_none_is_named(nwp: Nwp) -> None:
     if not default_bundle().is_dir():
-        pytest.skip("no bundle ships with this checkout: models/sample is not there")
+        pytest.skip("no bundle ships with this checkout: models/chat is not there")
 
     found = nwp("suggest", "see you ", "--json").result()
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nwp.errors import BadBundle
-from nwp.model.bundle import Bundle, default_bundle, load_bundle, save_bundle
+from nwp.files import shipped
+from nwp.model.bundle import Bundle, load_bundle, save_bundle
 from nwp.model.config import ModelConfig
 from nwp.model.expert import (
     EDGES,
@@ -185,7 +186,7 @@ def test_the_runtime_mixes_by_the_last_two_words():
 @pytest.fixture
 def bundle() -> Bundle:
     """The bundle that ships with an expert that knows one thing: what follows "how are"."""
-    plain = load_bundle(default_bundle())
+    plain = load_bundle(shipped("models") / "sample")
     how, are, bees = (plain.vocabulary.index[word] for word in ("how", "are", "bees"))
     grams = [(how, are, bees, 900)]
     weights = np.tile(np.float32([0.1, 0.1, 0.8]), (KINDS, 1))

@@ -13,7 +13,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import save
 
 from nwp.errors import BadSettings
-from nwp.model.bundle import default_bundle, load_bundle, save_bundle
+from nwp.files import shipped
+from nwp.model.bundle import load_bundle, save_bundle
 from nwp.model.runtime import Runtime
 from nwp.model.storage import FORMS, read_weights, stored, write_weights
 from nwp.text.vocabulary import BEGIN
@@ -57,7 +58,7 @@ def test_what_was_stored_once_is_stored_again_to_the_same_bytes(form: str):
 
 @pytest.mark.parametrize(("form", "share"), [("bf16", 0.51), ("int8", 0.27)])
 def test_a_smaller_bundle_ranks_alike(form: str, share: float, tmp_path: Path):
-    bundle = load_bundle(default_bundle())
+    bundle = load_bundle(shipped("models") / "sample")
     for name, some in (
         ("whole", replace(bundle, storage="fp32")),
         (form, replace(bundle, storage=form)),

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nwp.errors import BadBundle, BadInput, BadSettings
-from nwp.model.bundle import Bundle, default_bundle, load_bundle
+from nwp.files import shipped
+from nwp.model.bundle import Bundle, load_bundle
 from nwp.model.runtime import FloatArray, Runtime, State
 from nwp.personal.store import Personal
 from nwp.personal.suggesting import PersonalSuggester
@@ -46,9 +47,9 @@ def random_pair(seed: int = 0, scale: float = 0.8) -> Languages:
 @pytest.fixture(scope="module")
 def both() -> Languages:
     """The model that ships, of English, with German words by how common they are."""
-    if not default_bundle().is_dir():
+    if not (shipped("models") / "sample").is_dir():
         pytest.skip("no bundle ships with this checkout: models/sample is not there")
-    return languages(load_bundle(default_bundle()), german_bundle())
+    return languages(load_bundle(shipped("models") / "sample"), german_bundle())
 
 
 class Counting(Runtime):
