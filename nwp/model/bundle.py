@@ -62,7 +62,7 @@ class Bundle:
 
 def default_bundle() -> Path:
     """The folder of the bundle that ships."""
-    return shipped("models") / "sample"
+    return shipped("models") / "chat"
 
 
 def save_bundle(bundle: Bundle, folder: Path) -> None:

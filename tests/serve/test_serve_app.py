@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from starlette.types import ASGIApp
 
 from nwp.cli.main import execute
-from nwp.model.bundle import Bundle, default_bundle, load_bundle
+from nwp.files import shipped as shipped_folder
+from nwp.model.bundle import Bundle, load_bundle
 from nwp.model.expert import SHIFT, Expert, Order, usual_weights
 from nwp.personal.store import Personal
 from nwp.personal.suggesting import PersonalSuggester
@@ -31,12 +32,13 @@ from nwp.suggest.blocking import Blocking, default_words
 from nwp.suggest.suggester import Suggester, Suggestion
 from nwp.text.vocabulary import FIRST_OUTPUT, FIRST_WORD
 
+SAMPLE = shipped_folder("models") / "sample"
 TOKEN = "correct-horse-battery"
 
 
 @pytest.fixture(scope="session")
 def shipped() -> Bundle:
-    return load_bundle(default_bundle())
+    return load_bundle(SAMPLE)
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +56,7 @@ def test_the_answer_is_that_of_nwp_suggest(
     app: ASGIApp, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     capsys.readouterr()
-    assert execute(["suggest", text, "-k", "5", "--json"]) == 0
+    assert execute(["suggest", text, "-k", "5", "--model", str(SAMPLE), "--json"]) == 0
     wanted = json.loads(capsys.readouterr().out)
 
     found = suggest(app, {"text": text, "k": 5}).json()
