@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from nwp.errors import NwpError
-from nwp.suggest.composing import Draft, Savings
+from nwp.suggest.composing import Draft, Savings, goes_on
 from nwp.suggest.phrases import phrase
 from nwp.suggest.suggester import Suggestion, split_typed
 
@@ -40,11 +40,17 @@ class Models:
 
 @dataclass(frozen=True)
 class Offer:
-    """What is offered for a text: up to three words, and a phrase that begins with the first."""
+    """What is offered for a text: up to three words, and a phrase that begins with the first; none where
+    that takes the place of what is typed."""
 
     text: str = ""
     words: tuple[str, ...] = ()
     phrase: tuple[str, ...] = ()
+
+    @property
+    def going(self) -> tuple[int, ...]:
+        """The places of the words that go on with what is typed, so that their rest can be grey."""
+        return tuple(i for i, word in enumerate(self.words) if goes_on(self.text, word))
 
 
 # What each command does, in the words of /help.
@@ -87,7 +93,8 @@ class Session:
         suggester = self.suggester
         try:
             found = suggester.suggest(text, SHOWN)
-            more = phrase(suggester.suggest, text, found[0]) if found else ()
+            sure = found and goes_on(text, found[0].word)
+            more = phrase(suggester.suggest, text, found[0]) if sure else ()
         except Exception as error:  # a suggester may be anybody's
             self.trouble = f"{type(error).__name__}: {error}"
             return Offer(text)

@@ -219,9 +219,18 @@ def _agrees_with_composing(page: Page) -> None:
     """The page's rules of accepting are those of the prompt."""
     found = page.value(
         "import('/composing.js').then(c => "
-        f"{json.dumps(TEXTS)}.map(t => [c.splitTyped(t), c.accept(t, 'word'), c.ghost(t, ['word'])]))"
+        f"{json.dumps(TEXTS)}.map(t => [c.splitTyped(t), c.accept(t, 'word'), c.ghost(t, ['word']),"
+        "c.ghost(t, [c.splitTyped(t)[1].toUpperCase() + 'word'])]))"
     )
-    wanted = [[list(split_typed(t)), accept(t, "word"), ghost(t, ["word"])] for t in TEXTS]
+    wanted = [
+        [
+            list(split_typed(t)),
+            accept(t, "word"),
+            ghost(t, ["word"]),
+            ghost(t, [split_typed(t)[1].upper() + "word"]),
+        ]
+        for t in TEXTS
+    ]
     assert found == wanted
 
     edits = ["See tomorrow ", "See tomorrow x", "See tomorro", "Se"]
