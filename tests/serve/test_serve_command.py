@@ -207,6 +207,12 @@ def _types(page: Page) -> None:
     assert page.value(text).endswith(" ")
     page.until("document.getElementById('spoken').textContent.startsWith('Suggestions: ')")
 
+    page.type("hwll")
+    page.until("document.querySelectorAll('.slot .word')[0].textContent === 'hello'")
+    assert page.value(grey) == ""  # it takes the place of what is typed
+    page.press("1", alt=True)
+    assert page.value(text).endswith(" hello ")
+
     before = page.value("document.querySelectorAll('.slot .word')[0].textContent")
     page.value("document.querySelector('#models input[value=unigram]').click()")
     page.until(f"document.querySelectorAll('.slot .word')[0].textContent !== {json.dumps(before)}")
