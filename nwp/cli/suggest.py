@@ -14,6 +14,10 @@ from nwp.cli.evaluate import Model
 from nwp.cli.output import out, percent, print_json
 from nwp.cli.train import Json
 
+Exact = Annotated[
+    bool, typer.Option("--exact", help="Only words that begin as typed: no slip is forgiven.")
+]
+
 if TYPE_CHECKING:
     from nwp.personal.suggesting import PersonalSuggester
     from nwp.suggest.suggester import Suggester
@@ -29,9 +33,12 @@ def suggest(
     personal: Annotated[
         bool, typer.Option("--personal", help="Use what your own typing has taught, too.")
     ] = False,
+    exact: Exact = False,
     as_json: Json = False,
 ) -> None:
     """Suggest how a text goes on: the next word, or the rest of a half-typed one.
+
+    One slip of the finger is forgiven: "see yuo" has "you" among its suggestions.
 
     Example:  nwp suggest "see you tom"      nwp suggest "how are " -k 5
     """
@@ -45,7 +52,7 @@ def suggest(
             "give a text, or --stdin" if text is None else "give a text or --stdin, not both",
             'For example:  nwp suggest "see you "',
         )
-    plain = Suggester.from_bundle(load_bundle(model or default_bundle()))
+    plain = Suggester.from_bundle(load_bundle(model or default_bundle()), exact=exact)
     suggester: Suggester | PersonalSuggester = require(plain) if personal else plain
 
     def found(context: str) -> dict[str, Any]:
@@ -84,6 +91,7 @@ def prompt(
     plain: Annotated[
         bool, typer.Option("--plain", help="Lines instead of a drawn prompt, as for TERM=dumb.")
     ] = False,
+    exact: Exact = False,
 ) -> None:
     """Type with suggestions: the best one in grey, three to pick from below it.
 
@@ -97,7 +105,7 @@ def prompt(
     from nwp.suggest.suggester import Suggester
 
     def opened(folder: Path) -> Suggester | PersonalSuggester:
-        plain_one = Suggester.from_bundle(load_bundle(folder))
+        plain_one = Suggester.from_bundle(load_bundle(folder), exact=exact)
         return load(plain_one) or plain_one
 
     folder = model or default_bundle()

@@ -189,3 +189,9 @@ def test_the_bundle_that_ships_is_used_when_none_is_named(nwp: Nwp) -> None:
     found = nwp("suggest", "see you ", "--json").result()
 
     assert len(found["suggestions"]) == 3
+
+
+def test_a_slip_is_forgiven_unless_told_not_to(nwp: Nwp) -> None:
+    found = nwp("suggest", "so hwllo", "--json").result()["suggestions"]
+    assert found[0]["word"] == "hello"
+    assert nwp("suggest", "so hwllo", "--exact", "--json").result()["suggestions"] == []
