@@ -14,6 +14,10 @@ from nwp.cli.evaluate import Model
 from nwp.cli.output import out, percent, print_json
 from nwp.cli.train import Json
 
+Exact = Annotated[
+    bool, typer.Option("--exact", help="Only words that begin as typed: no slip is forgiven.")
+]
+
 if TYPE_CHECKING:
     from nwp.suggest.session import Suggests
 
@@ -38,9 +42,12 @@ def suggest(
     personal: Annotated[
         bool, typer.Option("--personal", help="Use what your own typing has taught, too.")
     ] = False,
+    exact: Exact = False,
     as_json: Json = False,
 ) -> None:
     """Suggest how a text goes on: the next word, or the rest of a half-typed one.
+
+    One slip of the finger is forgiven: "see yuo" has "you" among its suggestions.
 
     Example:  nwp suggest "see you tom"      nwp suggest "how are " -k 5
 
@@ -56,7 +63,7 @@ def suggest(
             "give a text, or --stdin" if text is None else "give a text or --stdin, not both",
             'For example:  nwp suggest "see you "',
         )
-    plain = open_suggester(model or default_bundle(), beside)
+    plain = open_suggester(model or default_bundle(), beside, exact=exact)
     suggester: Suggests = require(plain) if personal else plain
 
     def found(context: str) -> dict[str, Any]:
@@ -96,6 +103,7 @@ def prompt(
     plain: Annotated[
         bool, typer.Option("--plain", help="Lines instead of a drawn prompt, as for TERM=dumb.")
     ] = False,
+    exact: Exact = False,
 ) -> None:
     """Type with suggestions: the best one in grey, three to pick from below it.
 
@@ -109,7 +117,7 @@ def prompt(
     from nwp.suggest.session import Models, find_models
 
     def opened(folder: Path) -> Suggests:
-        plain_one = open_suggester(folder, beside)
+        plain_one = open_suggester(folder, beside, exact=exact)
         return load(plain_one) or plain_one
 
     folder = model or default_bundle()

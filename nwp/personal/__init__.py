@@ -10,7 +10,7 @@ from nwp.files import data_home
 
 if TYPE_CHECKING:
     from nwp.personal.suggesting import PersonalSuggester
-    from nwp.suggest.session import Reads
+    from nwp.suggest.suggester import Reads
 
 
 def personal_file() -> Path:

@@ -9,9 +9,11 @@ import numpy as np
 from nwp.personal.mixing import PersonalModel, as_given
 from nwp.personal.store import Personal
 from nwp.suggest.blocking import Blocking, default_words
-from nwp.suggest.session import Learns, Reads
-from nwp.suggest.suggester import Suggestion, best, check_k, written
-from nwp.text.vocabulary import FIRST_OUTPUT
+from nwp.suggest.ranking import best
+from nwp.suggest.session import Learns
+from nwp.suggest.slips import Index
+from nwp.suggest.suggester import Reading, Reads, Suggestion, check_k, shown_again, written
+from nwp.text.vocabulary import FIRST_OUTPUT, UNKNOWN
 
 
 class PersonalSuggester:
@@ -29,39 +31,42 @@ class PersonalSuggester:
         self._lock = threading.Lock()
         self._version: tuple[int, int] | None = None
         self._own_list: list[str] | None = None
+        self._first = len(suggester.vocabulary) - FIRST_OUTPUT  # the place of the first learnt word
+        self._index: Index | None = None
+        self._indexed: list[str] = []
         self._block()
 
     def suggest(self, text: str, k: int = 3) -> list[Suggestion]:
-        """As `Suggester.suggest`, among the vocabulary's words and the learnt ones.
+        """As `Suggester.suggest`, among the vocabulary's words, the learnt ones and those of the text.
 
         A learnt word is written as the person writes it most. BadInput when k is below 1.
         """
         check_k(k)
-        reading = self._suggester.read(text)
+        reading, again = self._suggester.read(text), self._suggester.recent(text)
         with self._lock:
             self._block()
             p = self._model.mix(reading.words, as_given(reading.log_p))
-            first = len(self._suggester.vocabulary) - FIRST_OUTPUT
-            learnt = [
-                first + i
-                for i, word in enumerate(self._model.extras)
-                if word.startswith(reading.prefix) and word not in self._blocking
-            ]
-            known = self._suggester.with_prefix(reading.prefix)
-            known = known[~np.isin(known, self._blocked_ids)] - FIRST_OUTPUT
-            places = np.append(known, np.array(learnt, np.int64))
+            known, own, new = self._suggester.fits(reading.prefix, self._learnt(), again.index)
+            free = ~np.isin(known.places, self._blocked_ids)
+            fresh = np.array([self._is_new(again.words[i]) for i in new.places], np.bool_)
+            # Places of outputs, of learnt words behind them, and of words of the text behind these.
+            end = len(p)
+            places = np.concatenate(
+                [known.places[free] - FIRST_OUTPUT, own.places, end + new.places[fresh]]
+            )
             if not len(places):
                 return []
-            shown = []
-            for at, share in best(p[places], k):
-                place = int(places[at])
-                if place < first:
-                    word = self._suggester.shown(place + FIRST_OUTPUT, reading)
-                else:
-                    own = self._model.extras[place - first]
-                    word = written(own, self._model.surface(own), reading)
-                shown.append(Suggestion(word, share))
-            return shown
+            chances = np.concatenate([known.chances[free], own.chances, new.chances[fresh]])
+            p = np.append(p, p[UNKNOWN - FIRST_OUTPUT] * again.shares)
+            return [
+                Suggestion(
+                    shown_again(again, int(places[at]) - end, reading)
+                    if places[at] >= end
+                    else self._shown(int(places[at]), reading),
+                    share,
+                )
+                for at, share in best(p[places], chances, k)
+            ]
 
     def learn(self, message: str) -> None:
         """Learn from a message that was sent; durable when this returns. Nothing off the record."""
@@ -78,6 +83,26 @@ class PersonalSuggester:
         """Close the file."""
         self._personal.close()
 
+    def _shown(self, place: int, reading: Reading) -> str:
+        """How the word of an output, or a learnt one, is written at the end of a text."""
+        if place < self._first:
+            return self._suggester.shown(place + FIRST_OUTPUT, reading)
+        own = self._model.extras[place - self._first]
+        return written(own, self._model.surface(own), reading)
+
+    def _learnt(self) -> Index:
+        """The learnt words that may be suggested, told by their places."""
+        extras = self._model.extras  # another list whenever it changes
+        if self._index is None or self._indexed is not extras:
+            free = [i for i, word in enumerate(extras) if word not in self._blocking]
+            places = self._first + np.array(free, np.int64)
+            self._index, self._indexed = Index([extras[i] for i in free], places), extras
+        return self._index
+
+    def _is_new(self, word: str) -> bool:
+        """May this word be offered because it stands in the text, and for no other reason?"""
+        return self._model.place(word) == UNKNOWN - FIRST_OUTPUT and word not in self._blocking
+
     def _block(self) -> None:
         """Read the person's own list again when the file has changed."""
         if (version := self._personal.version()) != self._version:
@@ -86,3 +111,4 @@ class PersonalSuggester:
                 self._own_list = own
                 self._blocking = Blocking([*default_words(), *own])
                 self._blocked_ids = self._blocking.ids(self._suggester.vocabulary)
+                self._index = None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from nwp.suggest.suggester import split_typed
+from nwp.text.tokenizer import normalize
 
 # After these a word can't go on without a space; after others ("@", "(", "-") it can.
 _NEEDS_SPACE = frozenset(",.;:!?…)]}»”、。")
@@ -31,8 +32,18 @@ def accepts(text: str, words: Sequence[str]) -> list[str]:
     return texts
 
 
+def goes_on(text: str, word: str) -> bool:
+    """Does a suggested word go on with what is typed? One that mends a slip does not."""
+    return normalize(word).startswith(normalize(split_typed(text)[1]))
+
+
 def ghost(text: str, words: Sequence[str]) -> str:
-    """What to show in grey behind the text: the rest of the first word, and those after it."""
+    """What to show in grey behind the text: the rest of the first word, and those after it.
+
+    Nothing where the first word takes the place of what is typed.
+    """
+    if not words or not goes_on(text, words[0]):
+        return ""
     return accepts(text, words)[-1][len(text) :].rstrip(" ")
 
 

@@ -24,18 +24,19 @@ import numpy as np
 from nwp.errors import BadSettings
 from nwp.model.bundle import Bundle, load_bundle
 from nwp.model.runtime import FloatArray
+from nwp.suggest.recent import Recent, recent
+from nwp.suggest.slips import Fits, Index, fitting
 from nwp.suggest.suggester import (
     BLOCK,
     Reading,
     Suggester,
     Suggestion,
-    best,
-    check_k,
+    ranked,
+    read_of,
     split_typed,
 )
-from nwp.suggest.united import LONGEST, Doubles, IntArray, united
+from nwp.suggest.united import LONGEST, Doubles, united
 from nwp.text.tokenizer import normalize, tokenize
-from nwp.text.vocabulary import FIRST_OUTPUT
 
 SWITCH = 0.01
 BETWEEN = 0.1
@@ -77,8 +78,10 @@ class Languages:
         self._pair = (first, second)
         self.united = united(first.vocabulary, second.vocabulary)
         self.vocabulary = self.united.vocabulary
-        blocked = [one.blocking.ids(self.vocabulary) for one in self._pair]
-        self._blocked: IntArray = np.union1d(*blocked)
+        index = self.vocabulary.index
+        allowed = [word for word in index if not any(word in one.blocking for one in self._pair)]
+        self._index = Index(allowed, np.array([index[word] for word in allowed], np.int64))
+        self._recent: tuple[str, Recent] = ("", recent("", self._is_known))
         self._start = 0.5
         self._told: OrderedDict[tuple[int, str, str], float] = OrderedDict()
         self._mixed: _Mixed | None = None
@@ -86,14 +89,7 @@ class Languages:
 
     def suggest(self, text: str, k: int = 3) -> list[Suggestion]:
         """The k most probable words of both languages, as `Suggester.suggest` gives those of one."""
-        check_k(k)
-        reading = self.read(text)
-        ids = self.with_prefix(reading.prefix)
-        if not len(ids):
-            return []
-        logs = reading.log_p[ids - FIRST_OUTPUT].astype(np.float64)
-        found = best(np.exp(logs - logs.max()), k)
-        return [Suggestion(self.shown(int(ids[at]), reading), share) for at, share in found]
+        return ranked(self, text, k)
 
     def read(self, text: str) -> Shared:
         """As `Suggester.read`; `log_p` is the mixture's, over the outputs of `vocabulary`."""
@@ -129,14 +125,19 @@ class Languages:
         if not self.off_the_record:
             self._start = _passed(self.share(message + " "), BETWEEN)
 
-    def with_prefix(self, prefix: str) -> IntArray:
-        """The ids of the words of both that start with the prefix and may be suggested, ascending."""
-        one, two = (
-            side.ids[suggester.with_prefix(prefix)]
-            for side, suggester in zip(self.united.sides, self._pair, strict=True)
-        )
-        ids: IntArray = np.union1d(one, two)
-        return ids[~np.isin(ids, self._blocked)] if len(self._blocked) else ids
+    def fits(self, prefix: str, *others: Index) -> list[Fits]:
+        """The words of both that fit what is typed and are not blocked, by id, and those of others."""
+        return fitting([self._index, *others], prefix, self._pair[0].exact)
+
+    def recent(self, text: str) -> Recent:
+        """Words of the text that neither knows and that may be offered again, as `Suggester.recent`."""
+        before = read_of(text)
+        if (last := self._recent)[0] != before:
+            self._recent = last = (before, recent(before, self._is_known))
+        return last[1]
+
+    def _is_known(self, word: str) -> bool:
+        return word in self.vocabulary.index or any(word in one.blocking for one in self._pair)
 
     def shown(self, identity: int, reading: Reading) -> str:
         """How a word is written at the end of a text, in the likelier of the languages that know it."""
@@ -206,6 +207,9 @@ def suggester_of(*suggesters: Suggester) -> Suggester | Languages:
     return Languages(*suggesters) if len(suggesters) > 1 else suggesters[0]
 
 
-def open_suggester(model: Path, beside: Path | None = None) -> Suggester | Languages:
-    """The suggester of a bundle, or of two; errors as `load_bundles`."""
-    return suggester_of(*map(Suggester.from_bundle, load_bundles(model, beside)))
+def open_suggester(
+    model: Path, beside: Path | None = None, *, exact: bool = False
+) -> Suggester | Languages:
+    """The suggester of a bundle, or of two; errors as `load_bundles`. `exact` as for `Suggester`."""
+    bundles = load_bundles(model, beside)
+    return suggester_of(*(Suggester.from_bundle(one, exact=exact) for one in bundles))

@@ -125,7 +125,9 @@ class _Prompt:
         self.ahead = Lookahead(session.offer)
         session.later = self.ahead.then
         self.offer = Offer("\0")  # for no text that can be typed
-        self.chosen = 0  # the place of the candidate whose rest is grey
+        self.chosen = (
+            0  # the place of the candidate whose rest is grey, if it goes on with the text
+        )
         self.hidden = False
         self.draft = Draft()
         self._patience = patience
@@ -254,7 +256,8 @@ class _Prompt:
             off=session.off,
             trouble=session.trouble,
         )
-        rows = candidate_rows(offer.words if offer else (), self.chosen, columns)
+        chosen = self.chosen if self.phrase() else -1
+        rows = candidate_rows(offer.words if offer else (), chosen, columns)
         return [part for row in rows for part in (*row, ("", "\n"))] + status
 
 
@@ -338,16 +341,18 @@ def _seen(prompt: _Prompt) -> Offer | None:
 def _showing(prompt: _Prompt) -> KeyBindings:
     """The keys that hide suggestions and go through them."""
     keys = KeyBindings()
-    offered = Condition(lambda: bool(prompt.phrase()))
+    offered = Condition(lambda: bool((offer := prompt.shown()) and offer.words))
+    more = Condition(lambda: bool((offer := prompt.shown()) and offer.going))
 
     @keys.add("escape", filter=offered)
     def _hide(event: KeyPressEvent) -> None:
         prompt.hidden = True
         prompt.draft = prompt.draft.spent()
 
-    @keys.add("c-@", filter=offered)
+    @keys.add("c-@", filter=more)
     def _next(event: KeyPressEvent) -> None:
-        prompt.chosen = (prompt.chosen + 1) % len(prompt.offer.words)
+        going = prompt.offer.going
+        prompt.chosen = next((i for i in going if i > prompt.chosen), going[0])
         prompt.draft = prompt.draft.spent()
 
     return keys

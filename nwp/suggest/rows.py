@@ -34,7 +34,7 @@ _HINTS = ("Tab accept", "Alt-1…3 pick", "Esc hide", "Ctrl-Z undo", "Ctrl-D qui
 def candidate_rows(words: Sequence[str], chosen: int, columns: int) -> list[StyleAndTextTuples]:
     """The numbered candidates in columns that stay where they are: in one row, or one each.
 
-    `chosen` is the place of the one whose rest is grey. There are as many rows, empty ones too,
+    `chosen` is the place of the one whose rest is grey, -1 for none. There are as many rows, empty ones too,
     whatever the words are.
     """
     stacked = columns < NARROW

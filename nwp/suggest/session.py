@@ -8,16 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from nwp.errors import NwpError
-from nwp.suggest.composing import Draft, Savings
+from nwp.suggest.composing import Draft, Savings, goes_on
 from nwp.suggest.phrases import phrase
-from nwp.suggest.suggester import Reading, Suggestion, split_typed
+from nwp.suggest.suggester import Suggestion, split_typed
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from nwp.model.runtime import FloatArray
-    from nwp.text.vocabulary import Vocabulary
+    pass
 
 SHOWN = 3  # candidates beside each other, as in a keyboard's strip and in keystroke savings
 
@@ -37,17 +33,6 @@ class Learns(Protocol):
     def learn(self, message: str) -> None: ...  # noqa: D102
 
 
-class Reads(Protocol):
-    """What can rank words in another way than its own: the public side of a `Suggester`."""
-
-    vocabulary: Vocabulary
-
-    def read(self, text: str) -> Reading: ...  # noqa: D102
-    def read_through(self, message: str) -> list[FloatArray]: ...  # noqa: D102
-    def with_prefix(self, prefix: str) -> npt.NDArray[np.int64]: ...  # noqa: D102
-    def shown(self, identity: int, reading: Reading) -> str: ...  # noqa: D102
-
-
 @dataclass(frozen=True)
 class Models:
     """The models that a prompt can change to: their folders by name, and how to open one."""
@@ -58,11 +43,17 @@ class Models:
 
 @dataclass(frozen=True)
 class Offer:
-    """What is offered for a text: up to three words, and a phrase that begins with the first."""
+    """What is offered for a text: up to three words, and a phrase that begins with the first; none where
+    that takes the place of what is typed."""
 
     text: str = ""
     words: tuple[str, ...] = ()
     phrase: tuple[str, ...] = ()
+
+    @property
+    def going(self) -> tuple[int, ...]:
+        """The places of the words that go on with what is typed, so that their rest can be grey."""
+        return tuple(i for i, word in enumerate(self.words) if goes_on(self.text, word))
 
 
 # What each command does, in the words of /help.
@@ -105,7 +96,8 @@ class Session:
         suggester = self.suggester
         try:
             found = suggester.suggest(text, SHOWN)
-            more = phrase(suggester.suggest, text, found[0]) if found else ()
+            sure = found and goes_on(text, found[0].word)
+            more = phrase(suggester.suggest, text, found[0]) if sure else ()
         except Exception as error:  # a suggester may be anybody's
             self.trouble = f"{type(error).__name__}: {error}"
             return Offer(text)

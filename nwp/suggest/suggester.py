@@ -1,28 +1,31 @@
 """From what has been typed to ranked words, at most one step of the model a key.
 
 Text that ends in a letter, a digit, or an apostrophe after one, is in the middle of a word: that
-word is completed. Else the next word is suggested. Reading and ranking need neither torch nor a
+word is completed, or what was meant by it where a finger slipped (`nwp.suggest.slips`). Names and
+numbers of the text so far that the model does not know are offered when they are begun again
+(`nwp.suggest.recent`). Else the next word is suggested. Reading and ranking need neither torch nor a
 terminal.
 """
 
 from __future__ import annotations
 
-import bisect
 import re
 import threading
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from nwp.errors import BadInput
 from nwp.model.mixed import Steps as Model
 from nwp.model.mixed import runtime_of
 from nwp.model.runtime import FloatArray
 from nwp.suggest.blocking import Blocking, default_words
+from nwp.suggest.ranking import best
+from nwp.suggest.recent import Recent, recent
+from nwp.suggest.slips import Fits, Index, fitting
 from nwp.text.tokenizer import Mark, Tokens, normalize, surfaces_of, tokenize
-from nwp.text.vocabulary import FIRST_OUTPUT, Vocabulary, context_ids
+from nwp.text.vocabulary import FIRST_OUTPUT, UNKNOWN, Vocabulary, context_ids
 
 if TYPE_CHECKING:
     from nwp.model.bundle import Bundle
@@ -42,7 +45,7 @@ _KEPT = 4 * BLOCK
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A word as it would be written, and its probability among the words that fit."""
+    """A word as it would be written, and its probability among the words that fit what is typed."""
 
     word: str
     probability: float
@@ -85,38 +88,42 @@ class Suggester:
     """
 
     def __init__(
-        self, runtime: Model, vocabulary: Vocabulary, blocking: Blocking | None = None
+        self,
+        runtime: Model,
+        vocabulary: Vocabulary,
+        blocking: Blocking | None = None,
+        *,
+        exact: bool = False,
     ) -> None:
-        """`blocking` are words that are never suggested; by default those on the list that ships."""
-        self.vocabulary = vocabulary
+        """`blocking` are words that are never suggested; by default those on the list that ships.
+
+        `exact`: only words that begin with what is typed, letter by letter.
+        """
+        self.vocabulary, self.exact = vocabulary, exact
         self.blocking = blocking or Blocking(default_words())
-        self._blocked = self.blocking.ids(vocabulary)
-        self._words = sorted(vocabulary.words)
-        self._ids = np.array([vocabulary.index[word] for word in self._words], np.int64)
+        allowed = [(word, i) for word, i in vocabulary.index.items() if word not in self.blocking]
+        ids = np.array([i for _, i in allowed], np.int64)
+        self._index = Index([word for word, _ in allowed], ids)
         self._memory = _Memory(runtime)
         self._lock = threading.Lock()
+        self._recent: tuple[str, Recent] = ("", recent("", self._is_known))
 
     @classmethod
-    def from_bundle(cls, bundle: Bundle) -> Suggester:
-        """A suggester with the weights and the words of a bundle."""
-        return cls(runtime_of(bundle), bundle.vocabulary)
+    def from_bundle(cls, bundle: Bundle, *, exact: bool = False) -> Self:
+        """A suggester with the weights and the words of a bundle; `exact` as above."""
+        return cls(runtime_of(bundle), bundle.vocabulary, exact=exact)
 
     def suggest(self, text: str, k: int = 3) -> list[Suggestion]:
-        """The k most probable words to complete or follow the text, best first.
+        """At most k different words to complete or follow the text, best first.
 
-        Probabilities are given the text before and what is typed of the word: they sum to one over
-        the vocabulary's words that start with it and are not blocked. Fewer than k, or none, when
-        fewer words do. BadInput when k is below 1.
+        Probabilities are given the text before and what is typed of the word, P(word | text) times
+        P(typed | word): they sum to one over the words that fit and are not blocked. Those are the
+        vocabulary's that start with what is typed, or do so but for one slip, and, when something is
+        typed, unknown words of the text that do. A slip needs three letters, or that no word starts so;
+        it takes no place from a word that does, unless it is likely. Fewer than k, or none, when fewer
+        words fit. BadInput when k is below 1.
         """
-        check_k(k)
-        reading = self.read(text)
-        # Read even when nobody knows the prefix: else the words would pile up for a later key.
-        ids = self.with_prefix(reading.prefix)
-        if not len(ids):
-            return []
-        logs = reading.log_p[ids - FIRST_OUTPUT].astype(np.float64)
-        found = best(np.exp(logs - logs.max()), k)
-        return [Suggestion(self.shown(int(ids[at]), reading), share) for at, share in found]
+        return ranked(self, text, k)
 
     def read(self, text: str) -> Reading:
         """Read a text up to its half-typed word, for whoever ranks words in another way."""
@@ -132,12 +139,20 @@ class Suggester:
         with self._lock:
             return [self._memory.scores(steps[: i + 1]) for i in range(len(steps))]
 
-    def with_prefix(self, prefix: str) -> npt.NDArray[np.int64]:
-        """The ids of the words that start with the prefix and may be suggested, ascending."""
-        start = bisect.bisect_left(self._words, prefix)
-        end = bisect.bisect_left(self._words, prefix + "\U0010ffff", lo=start)
-        ids = np.sort(self._ids[start:end])
-        return ids[~np.isin(ids, self._blocked)] if len(self._blocked) else ids
+    def fits(self, prefix: str, *others: Index) -> list[Fits]:
+        """The vocabulary's words that fit what is typed and are not blocked, by id, and those of others."""
+        return fitting([self._index, *others], prefix, self.exact)
+
+    def recent(self, text: str) -> Recent:
+        """Unknown words of the text that may be offered again; none while nothing is typed."""
+        before = read_of(text)
+        if (last := self._recent)[0] != before:  # the letters of one word share what is before it
+            self._recent = last = (before, recent(before, self._is_known))
+        return last[1]
+
+    def _is_known(self, word: str) -> bool:
+        """Is this a word of the vocabulary, or one that is never suggested?"""
+        return word in self.vocabulary.index or word in self.blocking
 
     def shown(self, identity: int, reading: Reading) -> str:
         """How a word of the vocabulary is written at the end of a text."""
@@ -145,17 +160,65 @@ class Suggester:
         return written(word, surface, reading)
 
 
+class Reads(Protocol):
+    """What `ranked` ranks words by: the public side of a `Suggester`."""
+
+    vocabulary: Vocabulary
+
+    def read(self, text: str) -> Reading: ...  # noqa: D102
+    def read_through(self, message: str) -> list[FloatArray]: ...  # noqa: D102
+    def fits(self, prefix: str, *others: Index) -> list[Fits]: ...  # noqa: D102
+    def recent(self, text: str) -> Recent: ...  # noqa: D102
+    def shown(self, identity: int, reading: Reading) -> str: ...  # noqa: D102
+
+
+def ranked(reads: Reads, text: str, k: int) -> list[Suggestion]:
+    """The best words that fit a text, the model's and those of the text; see `Suggester.suggest`."""
+    check_k(k)
+    reading = reads.read(text)
+    # Read even when nobody knows the prefix: else the words would pile up for a later key.
+    again = reads.recent(text)
+    known, new = reads.fits(reading.prefix, again.index)
+    if not len(known.places) + len(new.places):
+        return []
+    unknown = reading.log_p[UNKNOWN - FIRST_OUTPUT] + np.log(again.shares[new.places])
+    logs = np.append(reading.log_p[known.places - FIRST_OUTPUT].astype(np.float64), unknown)
+    found = best(np.exp(logs - logs.max()), np.append(known.chances, new.chances), k)
+    return [
+        Suggestion(
+            reads.shown(int(known.places[at]), reading)
+            if at < len(known.places)
+            else shown_again(again, int(new.places[at - len(known.places)]), reading),
+            share,
+        )
+        for at, share in found
+    ]
+
+
+def read_of(text: str) -> str:
+    """What is read of a text before its half-typed word; nothing where no word is begun."""
+    before, typed = split_typed(text)
+    return before[_beginning(before) :] if typed else ""
+
+
 def written(word: str, surface: str, reading: Reading) -> str:
     """A word as usual (`surface`), with a capital where one is due, or going on as it was begun."""
     typed, shown = reading.typed, surface
     if typed[:1].isupper():
-        rest = surface[len(typed) :]
         loud = typed.isupper() and sum(c.isalpha() for c in typed) > 1
-        shown = typed.replace("’", "'") + (rest.upper() if loud else rest)
+        # After a slip nothing of what is typed stays, but its capitals do.
+        begun = typed.replace("’", "'") if word.startswith(reading.prefix) else surface[:1].upper()
+        rest = surface[len(begun) :]
+        shown = begun + (rest.upper() if loud else rest)
     elif reading.capital and surface == word:
         shown = surface[:1].upper() + surface[1:]
     # Some letters have no single capital ("ß"): such a word stays as it is.
     return shown if shown.lower() == word else surface
+
+
+def shown_again(again: Recent, place: int, reading: Reading) -> str:
+    """How an unknown word of the text is written when it is offered again: as the person wrote it."""
+    return written(again.words[place], again.surfaces[place], replace(reading, capital=False))
 
 
 def check_k(k: int) -> None:
@@ -198,17 +261,6 @@ def _wants_capital(before: str, typed: str, tokens: Tokens, cut: int) -> bool:
     starts = [first, *(mark in _SENTENCE_ENDS for mark in tokens.marks[1:-1])]
     surfaces = surfaces_of(before[cut:])
     return any(s and w[0].isupper() for s, w in zip(starts, surfaces, strict=True))
-
-
-def best(p: npt.NDArray[np.float64], k: int) -> list[tuple[int, float]]:
-    """The places of the k largest of some probabilities, and their shares of the sum of all; equal
-    ones in order of place."""
-    shares = p / p.sum()
-    k = min(k, len(p))
-    least = np.partition(shares, -k)[-k]
-    top = np.flatnonzero(shares >= least)
-    top = top[np.argsort(-shares[top], kind="stable")][:k]
-    return [(int(i), float(shares[i])) for i in top]
 
 
 @dataclass(slots=True)

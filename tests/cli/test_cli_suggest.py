@@ -245,3 +245,9 @@ def test_a_bundle_is_not_put_beside_itself_nor_beside_none(
     done = nwp(*command, "--model", bundle, "--beside", "nowhere")
     assert done.code == 3
     assert "no bundle at nowhere" in done.err
+
+
+def test_a_slip_is_forgiven_unless_told_not_to(nwp: Nwp) -> None:
+    found = nwp("suggest", "so hwllo", "--json").result()["suggestions"]
+    assert found[0]["word"] == "hello"
+    assert nwp("suggest", "so hwllo", "--exact", "--json").result()["suggestions"] == []

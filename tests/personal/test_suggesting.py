@@ -36,7 +36,7 @@ WORDS = [
 ]
 
 
-def suggester(words: list[str] = WORDS, seed: int = 0) -> Suggester:
+def suggester(words: list[str] = WORDS, seed: int = 0, *, exact: bool = False) -> Suggester:
     vocabulary = Vocabulary.from_lists(words, {})
     config = ModelConfig(FIRST_WORD + len(words), embedding=6, hidden=8, projection=6)
     draw = np.random.default_rng(seed)
@@ -50,7 +50,7 @@ def suggester(words: list[str] = WORDS, seed: int = 0) -> Suggester:
     tensors: dict[str, FloatArray] = {
         name: draw.normal(0, 0.5, shape).astype(np.float32) for name, shape in shapes.items()
     }
-    return Suggester(Runtime(config, tensors), vocabulary)
+    return Suggester(Runtime(config, tensors), vocabulary, exact=exact)
 
 
 PLAIN = suggester()
@@ -83,6 +83,28 @@ def test_what_is_sent_comes_first_next_time() -> None:
     assert shown(found, "We go to F", 1) == ["Fika"]
     assert shown(found, "FI", 1) == ["FIKA"]
     total = sum(s.probability for s in found.suggest("see ", 50))
+    assert total == pytest.approx(1)
+
+
+def test_a_slip_is_forgiven_in_words_of_either_kind() -> None:
+    found = personal_suggester()
+    for _ in range(6):
+        found.learn("see Kajsa at the party")
+    assert shown(found, "see kasj", 1) == ["Kajsa"]
+    assert shown(found, "see the prat", 1) == ["party"]
+    assert shown(found, "see the partt", 1) == ["party"]
+    assert PersonalSuggester(suggester(exact=True), Personal.open()).suggest("see prat") == []
+
+
+def test_words_of_the_text_are_offered_beside_learnt_ones_and_once() -> None:
+    found = personal_suggester()
+    assert shown(found, "see Kajsa. k") == ["Kajsa"]
+    assert shown(found, "see Kajsa. kasj") == ["Kajsa"]
+    assert shown(found, "at 14:30. 1") == ["14:30"]
+    for _ in range(6):
+        found.learn("see kajsa")
+    assert shown(found, "see Kajsa. k") == ["kajsa"]
+    total = sum(s.probability for s in found.suggest("Kim, kajsa. k", 50))
     assert total == pytest.approx(1)
 
 
@@ -120,7 +142,12 @@ CANDIDATES = [
 @given(
     st.lists(st.lists(st.sampled_from(CANDIDATES), min_size=1, max_size=4), max_size=8),
     st.lists(st.sampled_from(CANDIDATES), max_size=3),
-    st.sampled_from(["", "see ", "k", "f", "b", "the p", "F", "we w", "n"]),
+    st.sampled_from(
+        [
+            *("", "see ", "k", "f", "b", "the p", "F", "we w", "n", "kasj", "fgag", "prat", "boxs"),
+            *("Kajsa's k", "faggots NIGGER kajsa f", "nigger n", "fika, boxes, fik", "Nigger nig"),
+        ]
+    ),
 )
 @settings(max_examples=60)
 def test_a_blocked_word_is_never_suggested(

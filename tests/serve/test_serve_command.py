@@ -207,6 +207,12 @@ def _types(page: Page) -> None:
     assert page.value(text).endswith(" ")
     page.until("document.getElementById('spoken').textContent.startsWith('Suggestions: ')")
 
+    page.type("hwll")
+    page.until("document.querySelectorAll('.slot .word')[0].textContent === 'hello'")
+    assert page.value(grey) == ""  # it takes the place of what is typed
+    page.press("1", alt=True)
+    assert page.value(text).endswith(" hello ")
+
     before = page.value("document.querySelectorAll('.slot .word')[0].textContent")
     page.value("document.querySelector('#models input[value=unigram]').click()")
     page.until(f"document.querySelectorAll('.slot .word')[0].textContent !== {json.dumps(before)}")
@@ -219,9 +225,18 @@ def _agrees_with_composing(page: Page) -> None:
     """The page's rules of accepting are those of the prompt."""
     found = page.value(
         "import('/composing.js').then(c => "
-        f"{json.dumps(TEXTS)}.map(t => [c.splitTyped(t), c.accept(t, 'word'), c.ghost(t, ['word'])]))"
+        f"{json.dumps(TEXTS)}.map(t => [c.splitTyped(t), c.accept(t, 'word'), c.ghost(t, ['word']),"
+        "c.ghost(t, [c.splitTyped(t)[1].toUpperCase() + 'word'])]))"
     )
-    wanted = [[list(split_typed(t)), accept(t, "word"), ghost(t, ["word"])] for t in TEXTS]
+    wanted = [
+        [
+            list(split_typed(t)),
+            accept(t, "word"),
+            ghost(t, ["word"]),
+            ghost(t, [split_typed(t)[1].upper() + "word"]),
+        ]
+        for t in TEXTS
+    ]
     assert found == wanted
 
     edits = ["See tomorrow ", "See tomorrow x", "See tomorro", "Se"]

@@ -61,6 +61,11 @@ from nwp.suggest.session import Session
         ("hello\n", "you", "hello\nyou "),
         ("oh don’", "don't", "oh don't "),
         ("hello", "hello", "hello "),
+        ("oh hwl", "hello", "oh hello "),
+        ("oh dont", "don't", "oh don't "),
+        ("helllo", "hello", "hello "),
+        ("at 14:3", "30", "at 14:30 "),
+        ("at 1", "14:30", "at 14:30 "),
     ],
 )
 def test_accept(text: str, word: str, after: str) -> None:
@@ -79,6 +84,11 @@ def test_accept(text: str, word: str, after: str) -> None:
         ("hello ", ["you"], "you"),
         ("hello,", ["you"], " you"),
         ("xyz", [], ""),
+        ("hwl", ["hello"], ""),
+        ("hwl", ["hello", "my", "friend"], ""),
+        ("oh don’", ["don't"], "t"),
+        ("oh dont", ["don't"], ""),
+        ("HEL", ["HELLO"], "LO"),
     ],
 )
 def test_ghost(text: str, words: list[str], shown: str) -> None:

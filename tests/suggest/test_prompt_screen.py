@@ -394,3 +394,40 @@ def test_the_mouse_is_left_to_the_terminal_and_no_colour_is_set(pipe: PipeInput)
     attributes = set(";".join(re.findall(r"\x1b\[([\d;]*)m", text)).split(";"))
     assert attributes - {""} <= {"0", "1", "2", "3", "39", "49"}
     assert CTRL_D not in text
+
+
+class Forgiving(Fake):
+    """Has a word that takes a slip before and between those that go on with what is typed."""
+
+    def suggest(self, text: str, k: int = 3) -> list[Suggestion]:
+        words = {"hwl": ["hello", "hwlx", "help"], "dont": ["don't"]}.get(text, ["you"])
+        return [Suggestion(word, 0.2) for word in words][:k]
+
+
+def test_only_what_goes_on_with_the_text_is_grey(pipe: PipeInput) -> None:
+    seen = screens(pipe, make(pipe, suggester=Forgiving()), ["hwl", CTRL_SPACE, TAB])
+    assert [rows[0] for rows in seen[1:]] == ["› hwl", "› hwlx", "› hwlx you"]
+    assert seen[1][1].split() == ["1", "hello", "2", "hwlx", "3", "help"]
+
+
+def test_a_word_that_takes_a_slip_is_picked_in_place_of_what_is_typed(pipe: PipeInput) -> None:
+    prompt = make(pipe, suggester=Forgiving())
+    seen = screens(pipe, prompt, ["dont", "\x1b1", CTRL_Z, "\x1b1", ENTER])
+    assert [rows[0] for rows in seen[1:5]] == ["› dont", "› don't you", "› dont", "› don't you"]
+    assert prompt.session.savings.keys == 3
+    assert prompt.session.savings.inserted == len("don't") - len("dont")
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ("dont" + TAB, "dont"),
+        ("dont" + CTRL_SPACE + TAB, "dont"),
+        ("hwl" + TAB, "hwl"),
+        ("hwl\x1b1", "hello"),
+        ("hwl\x1b3", "help"),
+    ],
+)
+def test_keys_where_a_finger_slipped(pipe: PipeInput, keys: str, message: str) -> None:
+    messages, _ = play(pipe, keys + ENTER, suggester=Forgiving())
+    assert messages == [message]

@@ -15,6 +15,7 @@ from nwp.model.bundle import Bundle
 from nwp.model.config import ModelConfig
 from nwp.model.runtime import FloatArray, Runtime, State
 from nwp.suggest.suggester import BLOCK, Suggester, split_typed
+from nwp.text.tokenizer import WORD
 from nwp.text.vocabulary import FIRST_OUTPUT, FIRST_WORD, Vocabulary, encode
 
 # Most probable first where the weights are `skewed`.
@@ -56,15 +57,15 @@ def skewed_weights() -> dict[str, FloatArray]:
     return weights
 
 
-def suggester(weights: Mapping[str, FloatArray]) -> Suggester:
+def suggester(weights: Mapping[str, FloatArray], *, exact: bool = False) -> Suggester:
     share = 1 / CONFIG.outputs
-    return Suggester.from_bundle(
-        Bundle(CONFIG, VOCABULARY, (share,) * CONFIG.outputs, weights, about={})
-    )
+    bundle = Bundle(CONFIG, VOCABULARY, (share,) * CONFIG.outputs, weights, about={})
+    return Suggester.from_bundle(bundle, exact=exact)
 
 
 SKEWED = suggester(skewed_weights())
 RANDOM = suggester(random_weights())
+EXACT = suggester(random_weights(), exact=True)
 
 
 def words(text: str, k: int = 3) -> list[str]:
@@ -222,9 +223,12 @@ def test_the_context_of_a_word_is_read_as_in_training(message: str) -> None:
         typed = message[: start + 1]
         scores = np.exp(runtime.log_probabilities(state).astype(np.float64))
         fits = {w: scores[VOCABULARY.index[w] - FIRST_OUTPUT] for w in WORDS if w[0] == word[0]}
-        for one in RANDOM.suggest(typed, 99):
-            share = fits[one.word.lower()] / sum(fits.values())
-            assert one.probability == pytest.approx(share, rel=1e-5)
+        found = RANDOM.suggest(typed, 99)
+        known = {s.word.lower(): s.probability for s in found if s.word.lower() in fits}
+        assert known.keys() == fits.keys()
+        for one, share in known.items():  # words of the message itself may be among those found
+            wanted = fits[one] / sum(fits.values()) * sum(known.values())
+            assert share == pytest.approx(wanted, rel=1e-5)
         start += len(word)
 
 
@@ -255,8 +259,14 @@ def test_properties(text: str, k: int) -> None:
     assert shares == sorted(shares, reverse=True)
     assert all(0 < share <= 1 for share in shares)
     assert sum(shares) <= 1 + 1e-9
-    assert all(s.word.lower().startswith(typed) for s in found)
-    assert all(s.word.lower() in VOCABULARY.index for s in found)
+    before = set(WORD.findall(split_typed(text)[0].lower().replace("’", "'")))
+    assert all(s.word.lower() in VOCABULARY.index or typed for s in found)
+    if typed.isdigit() or len(typed) == 1:
+        assert all(s.word.lower().startswith(typed) for s in found if s.word.isascii())
+    exact = EXACT.suggest(text, k)
+    assert all(s.word.lower().startswith(typed) for s in exact)
+    new = [s.word for s in found if s.word.lower() not in VOCABULARY.index]
+    assert all(w.lower() in before or w[0].isdigit() for w in new)
     if text and (text[-1].isalnum() or (text[-1] in "'’" and text[-2:-1].isalnum())):
         assert typed
     else:

@@ -20,9 +20,15 @@ export function accept(text, word) {
   return `${before}${gap}${word} `;
 }
 
-// What to show in grey behind the text: the rest of the best word, or nothing.
+// Does a suggested word go on with what is typed? One that mends a slip does not.
+function goesOn(text, word) {
+  const plain = (part) => part.toLowerCase().replaceAll("’", "'");
+  return plain(word).startsWith(plain(splitTyped(text)[1]));
+}
+
+// What to show in grey behind the text: the rest of the best word; nothing where it takes the place of what is typed.
 export function ghost(text, words) {
-  return words.length ? accept(text, words[0]).slice(text.length).trimEnd() : "";
+  return words.length && goesOn(text, words[0]) ? accept(text, words[0]).slice(text.length).trimEnd() : "";
 }
 
 // The message being typed: the accepts that still stand, and the keys spent on accepting.
