@@ -58,7 +58,7 @@ def test_all_is_told_of_a_corpus(pond: str) -> None:
     )
     assert found["skipped"] == {"empty message": 1}
     assert (found["remarks"], found["unordered"]) == ({}, 1)
-    assert (found["model"], found["vocabulary"]) == ("sample", 3)
+    assert (found["model"], found["vocabulary"]) == ("chat", 3)
     assert 0 <= found["oov"]["model"] < found["oov"]["own_vocabulary"] < 1
     assert set(found["typical"]) == {"ann", "bob", "cy"}
 

@@ -20,6 +20,7 @@ import pytest
 from chromium import CHROMIUM, Page, browser
 
 from nwp.errors import BadInput, BadSettings
+from nwp.files import shipped
 from nwp.serve.server import serve
 from nwp.suggest.composing import Draft, accept, ghost, split_typed
 
@@ -28,6 +29,7 @@ from nwp.suggest.composing import Draft, accept, ghost, split_typed
 def serving(*options: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """A server on a free port, and what it printed; it is killed if it is still there."""
     command = [sys.executable, "-m", "nwp", "serve", "--port", "0", "--json", *options]
+    command += ["--model", str(shipped("models") / "sample")]
     environment = {name: v for name, v in os.environ.items() if not name.startswith("NWP_")}
     with subprocess.Popen(
         command,
