@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from personal import PersonalPredictor, count_user
+from personal import count_user
 
 from nwp.corpus.load import load_corpus
 from nwp.corpus.split import part_of
@@ -48,8 +48,6 @@ from nwp.text.vocabulary import Vocabulary, encode
 SHOWN = ("top1", "top3", "perplexity", "keystroke_savings", "oov_rate", "tokens")
 _OWN_WORDS = 10_000
 _GROUP = 64
-
-assert PersonalPredictor  # the last row's
 
 
 def main() -> None:

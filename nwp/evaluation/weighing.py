@@ -34,7 +34,7 @@ from nwp.model.expert import (
 )
 from nwp.model.lstm import FloatArray
 from nwp.text.contexts import trigrams
-from nwp.text.vocabulary import END, FIRST_OUTPUT, UNKNOWN, Encoded
+from nwp.text.vocabulary import FIRST_OUTPUT, UNKNOWN, Encoded
 
 Credits = npt.NDArray[np.float64]
 EXPERT = "expert."  # begins the names of an expert's arrays in a message
@@ -107,7 +107,7 @@ def source_probabilities(
             p[block.where] = np.exp(-block.nll.numpy())
     found = expert.look(before, last)
     each = expert.probabilities(found, words - FIRST_OUTPUT, p)
-    known = (words != UNKNOWN) & (words >= END)
+    known = words != UNKNOWN
     return found.kinds[known], each[known], found.there[known]
 
 

@@ -39,6 +39,7 @@ WEIGHTS, VOCABULARY, NGRAMS, SETTINGS, CARD = (
     "settings.json",
     "README.md",
 )
+FILES = (WEIGHTS, VOCABULARY, NGRAMS, SETTINGS, CARD)
 _AGAIN = "Fetch or train it again."
 _UNFIT = (ValueError, KeyError, TypeError, AttributeError)  # what data of another form leads to
 

@@ -12,7 +12,7 @@ depend on how often the two contexts were seen (`kind_of`) and are learnt on tex
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,6 +105,10 @@ class Expert:
         """How much each source counts in each context, (n, sources); rows sum to one."""
         return available(self.weights[found.kinds], found.there)
 
+    def _places_of(self, found: Contexts) -> Iterator[tuple[int, tuple[Order, IntArray]]]:
+        """Each source of n-grams by its number, and where the contexts are in it."""
+        return iter(enumerate(((self.pairs, found.pairs), (self.triples, found.triples)), 1))
+
     def mix(
         self, before: IntArray, last: IntArray, p: npt.NDArray[Any], places: IntArray | None = None
     ) -> None:
@@ -113,9 +117,7 @@ class Expert:
         found = self.look(before, last)
         shares = self.shares_of(found)
         p *= shares[:, :1]
-        for source, (order, at) in enumerate(
-            ((self.pairs, found.pairs), (self.triples, found.triples)), 1
-        ):
+        for source, (order, at) in self._places_of(found):
             rows, grams = order.followers(at)
             words = order.words[grams]
             columns = words if places is None else places[words]
@@ -128,9 +130,7 @@ class Expert:
         """What each source gives to one word a context, (n, sources); the model gave it p, (n,)."""
         each = np.zeros((len(words), len(SOURCES)))
         each[:, 0] = p
-        for source, (order, at) in enumerate(
-            ((self.pairs, found.pairs), (self.triples, found.triples)), 1
-        ):
+        for source, (order, at) in self._places_of(found):
             rows, grams = order.followers(at)
             same = order.words[grams] == words[rows]
             each[rows[same], source] = order.shares[grams[same]]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nwp.model.bundle import Bundle
 
 
-class Steps(Protocol):
+class Stepper(Protocol):
     """Whatever reads a message word by word and says what comes next (`Runtime` does)."""
 
     def start(self) -> Any:
@@ -54,7 +54,7 @@ class MixedRuntime:
         return MixedState(self._runtime.step(state.lstm, word, mark), state.last, last)
 
     def log_probabilities(self, state: MixedState) -> FloatArray:
-        """See `Steps`."""
+        """See `Stepper`."""
         p = np.exp(self._runtime.log_probabilities(state.lstm))[None]
         self._expert.mix(np.array([state.before]), np.array([state.last]), p)
         # Far below what matters a float32 is 0.
@@ -62,7 +62,7 @@ class MixedRuntime:
         return found
 
 
-def runtime_of(bundle: Bundle) -> Steps:
+def runtime_of(bundle: Bundle) -> Stepper:
     """What steps through messages with a bundle's model."""
     runtime = Runtime(bundle.config, bundle.tensors)
     return runtime if bundle.expert is None else MixedRuntime(runtime, bundle.expert)

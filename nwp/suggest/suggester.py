@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import numpy as np
 
 from nwp.errors import BadInput
-from nwp.model.mixed import Steps as Model
-from nwp.model.mixed import runtime_of
+from nwp.model.mixed import Stepper, runtime_of
 from nwp.model.runtime import FloatArray
 from nwp.suggest.blocking import Blocking, default_words
 from nwp.suggest.ranking import best
@@ -89,7 +88,7 @@ class Suggester:
 
     def __init__(
         self,
-        runtime: Model,
+        runtime: Stepper,
         vocabulary: Vocabulary,
         blocking: Blocking | None = None,
         *,
@@ -274,7 +273,7 @@ class _Node:
 class _Memory:
     """Walks through contexts along a tree of states, stepping only where nobody has been."""
 
-    def __init__(self, runtime: Model) -> None:
+    def __init__(self, runtime: Stepper) -> None:
         self._runtime = runtime
         self._root = _Node(runtime.start())
         self._count = 0

@@ -16,7 +16,7 @@ from nwp.federated.parcel import Parcel
 from nwp.federated.plan import NgramsPlan, plan_digest
 from nwp.federated.protocol import Exchange, Phase
 from nwp.files import told
-from nwp.model.bundle import SETTINGS, Bundle, load_bundle, save_bundle
+from nwp.model.bundle import FILES, Bundle, load_bundle, save_bundle
 from nwp.model.expert import SOURCES, Expert
 from nwp.tasks.start import weights_of
 from nwp.workers.engines import make_engine
@@ -47,11 +47,11 @@ def add_ngrams(
 ) -> dict[str, Any]:
     """Write the bundle `model` with an n-gram expert to `out`; what `nwp model ngrams --json` prints.
 
-    BadInput when `out` is a bundle and `force` is not given; BadCorpus when no worker has enough users.
+    BadInput when `out` holds something and `force` is not given; BadCorpus when no worker has enough users.
     """
-    if (out / SETTINGS).exists() and not force:
+    if out.exists() and any(out.iterdir()) and not force:
         raise BadInput(
-            f"{out} is a bundle already", "Choose another folder, or replace it: --force."
+            f"{out} already holds something", "Choose another folder, or replace it: --force."
         )
     bundle = load_bundle(model)
     began = time.perf_counter()
@@ -63,9 +63,9 @@ def add_ngrams(
         "k": options.k,
         "pairs": len(expert.pairs.words),
         "triples": len(expert.triples.words),
-        # In contexts of the commonest kind, and where nothing is known, the model has it all.
+        # Where both contexts were seen most often; where neither was, the model has it all.
         "weights": dict(zip(SOURCES, map(float, expert.weights[-1]), strict=True)),
-        "bytes": sum(file.stat().st_size for file in out.iterdir() if file.is_file()),
+        "bytes": sum((out / name).stat().st_size for name in FILES),
         "seconds": round(time.perf_counter() - began, 1),
     }
 

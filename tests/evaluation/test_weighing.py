@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
-from conftest import lay
 
 from nwp.errors import BadMessage
 from nwp.evaluation.scoring import predictor_of, score
@@ -21,11 +22,10 @@ from nwp.federated.plan import NgramsPlan
 from nwp.model.config import ModelConfig
 from nwp.model.expert import KINDS, PRIOR, SOURCES, STRENGTH, Expert, Order, usual_weights
 from nwp.model.lstm import NextWordModel
-from nwp.text.vocabulary import FIRST_OUTPUT, FIRST_WORD, UNKNOWN
+from nwp.text.vocabulary import FIRST_OUTPUT, FIRST_WORD, UNKNOWN, Encoded
 
 WORDS = tuple("abcdefgh")
 CONFIG = ModelConfig(vocabulary=FIRST_WORD + len(WORDS), embedding=3, hidden=4, projection=3)
-USERS = [lay([[5, 6, 7], [6, 7]]), lay([[8, UNKNOWN, 9, 5, 6]])]
 
 
 @pytest.fixture
@@ -33,6 +33,11 @@ def weights() -> np.ndarray:
     model = NextWordModel(CONFIG)
     model.initialize(3)
     return model.weights()
+
+
+@pytest.fixture
+def users(laid: Callable[..., Encoded]) -> list[Encoded]:
+    return [laid([[5, 6, 7], [6, 7]]), laid([[8, UNKNOWN, 9, 5, 6]])]
 
 
 @pytest.fixture
@@ -59,16 +64,16 @@ def test_credits_are_those_of_em_word_by_word():
     assert credit(kinds, each, there) == pytest.approx(credits, rel=1e-4, abs=1e-4)
 
 
-def test_sources_are_asked_for_known_words_and_ends(weights, expert):
-    kinds, each, there = source_probabilities(weights, CONFIG, expert, USERS)
-    words = sum(len(user.targets) for user in USERS) - 1  # but the unknown one
+def test_sources_are_asked_for_known_words_and_ends(weights, expert, users):
+    kinds, each, there = source_probabilities(weights, CONFIG, expert, users)
+    words = sum(len(user.targets) for user in users) - 1  # but the unknown one
     assert len(kinds) == len(each) == len(there) == words
     assert each[each[:, 1] > 0, 1].tolist() == pytest.approx([0.75, 1.0, 1.0, 0.75])
     assert (each[~there] == 0).all()
 
 
-def test_the_mixed_predictor_scores_what_the_sources_say(weights, expert):
-    for user in USERS:
+def test_the_mixed_predictor_scores_what_the_sources_say(weights, expert, users):
+    for user in users:
         kinds, each, _ = source_probabilities(weights, CONFIG, expert, [user])
         known = user.targets != UNKNOWN
         found = expert.look(*contexts(user))
