@@ -47,7 +47,7 @@ _WHO = "Who takes part in a round"
 _FLAGS_OF_RUNNING = ("--json", "--resume", "--force", "--record", "--no-record")
 _OPTIONS_OF_RUNNING = (
     *("--out", "--processes", "--engine", "--ray-address"),
-    *("--tensorboard", "--mlflow"),
+    *("--tensorboard", "--mlflow", "--checkpoint-every"),
 )
 
 
@@ -95,6 +95,14 @@ def train(
         int,
         typer.Option(min=0, rich_help_panel=_RUN, help="Stop after so many without a better one."),
     ] = 0,
+    checkpoint_every: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            rich_help_panel=_RUN,
+            help="Rounds between checkpoints: what a killed run may have to do again.",
+        ),
+    ] = 1,
     processes: Processes = 0,
     engine: EngineName = "auto",
     ray_address: RayAddress = "",
@@ -177,7 +185,15 @@ def train(
             "--tied/--untied", rich_help_panel=_MODEL, help="Output rows are the embedding's."
         ),
     ] = True,
-    dropout: Annotated[float, typer.Option(min=0, max=0.9, rich_help_panel=_MODEL)] = 0.2,
+    dropout: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=0.9,
+            rich_help_panel=_MODEL,
+            help="Else 0.2, or as the bundle of --from has it.",
+        ),
+    ] = None,
     algorithm: Annotated[
         str,
         typer.Option(
@@ -386,6 +402,7 @@ def train(
         validate_every=validate_every,
         validate_users=validate_users,
         patience=patience,
+        checkpoint_every=checkpoint_every,
         seed=seed,
         base=base,
         refuse=tuple(refuse or ()),

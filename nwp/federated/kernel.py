@@ -2,9 +2,10 @@
 
 The same mathematics as autograd over `nwp.model.lstm` (a test holds it to that), without its waste:
 
-- Only real words are computed. A batch is packed by position: first the first word of each message,
-  the longest message first, then the second words, and so on (`Packed`). Each step of the LSTM is
-  one product over the messages that are still going on.
+- Next to nothing but real words is computed. A batch is packed by position: first the first word of
+  each message, the longest message first, then the second words, and so on (`Packed`). Each step of
+  the LSTM is one product over the messages that are still going on. Behind the words come up to 15
+  rows of no message, whose states and gradients are 0.
 - The gradient of a matrix is one product of what came in and what flows back, and is added to the
   weights (or to a sum over users) as it is formed: gradients are not kept, copied or zeroed.
 - The vocabulary's probabilities, their gradient and the loss come from one pass over the scores.
@@ -223,7 +224,7 @@ class Kernel:
     def project(self, batch: Packed) -> Tensor:
         """What the model makes of each word's place, before the vocabulary: (N, projection), in the
         type that products read."""
-        return self._ahead(batch, None)[1]
+        return self._ahead(batch, None)[1][: batch.words]
 
     def _ahead(
         self, batch: Packed, masks: tuple[Tensor, Tensor] | None
@@ -256,17 +257,16 @@ class Kernel:
         bias = self.weights["out.bias"].to(self._type)
         targets = batch.targets - self.config.first_output
         outputs = self.config.outputs
-        scales = (
-            torch.full((len(targets), 1), scale) if isinstance(scale, float) else scale[:, None]
-        )
-        scales = scales.to(self._type)
+        scales = torch.zeros(len(projected), 1, dtype=self._type)
+        scales[: batch.words, 0] = scale
         # A word's scale is put on its projection's side of each product, which is the smaller one.
         scaled = projected * scales
-        for start in range(0, len(targets), _BLOCK):
+        for start in range(0, len(projected), _BLOCK):
             part = slice(start, start + _BLOCK)
+            expected = targets[part]
             scores = linear(projected[part], weight, bias)
             chances = torch.softmax(scores, 1, out=scores)
-            right = torch.arange(len(chances)) * outputs + targets[part]
+            right = torch.arange(len(expected)) * outputs + expected
             each = chances.view(-1)
             losses[part] = -each[right].float().clamp_min(1e-38).log()
             each.index_add_(0, right, torch.ones(len(right), dtype=self._type), alpha=-1)
@@ -284,6 +284,7 @@ class Kernel:
         gates += bias
         cells, squashed = torch.empty(2, len(x), hidden)
         states = torch.empty(len(x), hidden, dtype=self._type)
+        states[sum(sizes) :] = 0
         # Views are made for all positions at once: one by one they would take longer than the sums.
         gate_at, reads_at = _split(gates, sizes), _split(gates[:, : 2 * hidden], sizes)
         read, forget, new, show = (_split(part, sizes) for part in gates.chunk(4, 1))
@@ -322,6 +323,7 @@ class Kernel:
         torch.mul(read, 1 - new * new, out=by_new)
         torch.mul(passed.squashed * show, 1 - show, out=by_show)
         found = torch.empty_like(to_gates, dtype=self._type)
+        found[sum(sizes) :] = 0
         flow_at, to_cell_at, forget_at = (_split(v, sizes) for v in (flow, to_cell, forget))
         found_at = _split(found, sizes)
         inner, inner_found = (v.view(len(flow), 4, -1) for v in (to_gates, found))
@@ -361,7 +363,7 @@ def named_views(flat: Tensor, config: ModelConfig) -> dict[str, Tensor]:
 
 def _split(values: Tensor, sizes: tuple[int, ...]) -> tuple[Tensor, ...]:
     """Views of the rows of each position."""
-    return torch.split_with_sizes(values, sizes)
+    return torch.split_with_sizes(values[: sum(sizes)], sizes)
 
 
 def _lstm_pieces(layer: int, gates: Tensor, passed: _Passed, before: Tensor) -> Iterator[Piece]:
@@ -385,6 +387,8 @@ def _masks(
 
     def draw(width: int) -> Tensor:
         drawn = torch.rand((*batch.shape, width), generator=generator).view(-1, width)
-        return (drawn[places] >= config.dropout) * kept
+        mask = torch.zeros(len(batch.inputs), width)
+        mask[: batch.words] = (drawn[places] >= config.dropout) * kept
+        return mask
 
     return draw(config.embedding), draw(config.projection)

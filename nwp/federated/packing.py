@@ -1,4 +1,4 @@
-"""Messages laid out by position, so that nothing padded is computed."""
+"""Messages laid out by position, so that next to nothing padded is computed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from torch import Tensor
 
 from nwp.text.vocabulary import Encoded
 
+_ROUND = 16  # rows: a product of a shape not seen before costs as much again as a small one itself
+
 
 @dataclass(frozen=True)
 class Packed:
-    """Messages by position: `inputs`, `marks`, `targets` are int64 (N,) over N real words.
+    """Messages by position: `targets` is int64 (N,) over N real words.
 
-    `sizes[t]` messages have a position t; message order is longest first and the same at each
-    position. `rows[i]` is the message (in the order given) of word i, `shape` their number and the
-    longest one's length.
+    `inputs` and `marks` are int64 (P,): N rounded up, so that few shapes of products occur; what is
+    behind the words is 0 and belongs to no message. `sizes[t]` messages have a position t; message
+    order is longest first and the same at each position. `rows[i]` is the message (in the order
+    given) of word i, `shape` their number and the longest one's length.
     """
 
     inputs: Tensor
@@ -30,11 +33,18 @@ class Packed:
     shape: tuple[int, int]
 
     @property
+    def words(self) -> int:
+        """N."""
+        return len(self.targets)
+
+    @property
     def before(self) -> Tensor:
-        """For each word that is not its message's first, in order, where the word before it is."""
+        """For each row behind the messages' first words, in order, where the word before it is;
+        somewhere for a row of no message: (P - sizes[0],)."""
         sizes = np.array(self.sizes)
-        first = self.sizes[0]
-        found = np.arange(first, len(self.rows)) - np.repeat(sizes[:-1], sizes[1:])
+        found = np.zeros(len(self.inputs) - self.sizes[0], np.int64)
+        later = np.arange(self.sizes[0], self.words)
+        found[: len(later)] = later - np.repeat(sizes[:-1], sizes[1:])
         return torch.from_numpy(found)
 
     @property
@@ -57,15 +67,19 @@ def pack(users: Sequence[tuple[Encoded, npt.NDArray[np.int64]]], max_positions: 
     real = lengths[order] > position[:, None]
     where = (starts[order] + position[:, None])[real]
 
-    def gather(name: str) -> Tensor:
+    rounded = -(-len(where) // _ROUND) * _ROUND
+
+    def gather(name: str, size: int) -> Tensor:
         arrays = [getattr(user, name) for user, _ in users]
         values = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-        return torch.from_numpy(values[where].astype(np.int64))
+        found = np.zeros(size, np.int64)
+        found[: len(where)] = values[where]
+        return torch.from_numpy(found)
 
     return Packed(
-        inputs=gather("inputs"),
-        marks=gather("marks"),
-        targets=gather("targets"),
+        inputs=gather("inputs", rounded),
+        marks=gather("marks", rounded),
+        targets=gather("targets", len(where)),
         sizes=tuple(real.sum(axis=1).tolist()),
         rows=np.broadcast_to(order, real.shape)[real],
         shape=(len(order), int(lengths.max())),

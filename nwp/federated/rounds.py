@@ -43,12 +43,31 @@ def start(plan: TrainPlan, weights: FloatArray) -> RunState:
 def train(
     plan: TrainPlan, state: RunState, exchange: Exchange, validate: Validate, checkpoint: Checkpoint
 ) -> Iterator[RunState]:
-    """Run the rounds that are left; each state is durable before it is given out.
+    """Run the rounds that are left; what `checkpoint` keeps of them is durable before it is given out.
 
     Stops after `plan.rounds`, or early when `plan.patience` validations in a row brought no new
     best. NoQuorum when too few workers answer, or after `MOST_ABANDONED` abandoned rounds in a row;
     the last durable round stays.
     """
+    passing: RunState | None = None
+    try:
+        for reached in _rounds(plan, state, exchange, validate, checkpoint):
+            passing = reached
+            if checkpoint.is_due(reached):
+                passing = None
+                checkpoint.save(reached)
+            yield reached
+            _still_worth_it(reached)
+    finally:
+        # What ends early (Ctrl-C, too few workers) ends after its last finished round, too.
+        if passing:
+            checkpoint.save(passing)
+
+
+def _rounds(
+    plan: TrainPlan, state: RunState, exchange: Exchange, validate: Validate, checkpoint: Checkpoint
+) -> Iterator[RunState]:
+    """The state after each round that is left."""
     aggregation = AGGREGATIONS[plan.aggregation]
     counted = Replies({})
     if plan.participation.by_size and state.number < plan.rounds:
@@ -98,9 +117,7 @@ def train(
             abandoned=traffic.abandoned,
         )
         state = after(state, history=(*state.history, report))
-        checkpoint.save(state)
         yield state
-        _still_worth_it(state)
 
 
 def run_round(

@@ -84,10 +84,18 @@ class RunState:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a run is kept, and the digest of its plan: another plan can't go on from it."""
+    """Where a run is kept, and the digest of its plan: another plan can't go on from it.
+
+    A run makes every `every`th round durable, those it validates, and the one it stops after."""
 
     folder: Path
     plan: str
+    every: int = 1
+
+    def is_due(self, state: RunState) -> bool:
+        """Is this state to be made durable?"""
+        validated = bool(state.history) and state.history[-1].valid is not None
+        return validated or state.number % self.every == 0
 
     def save(self, state: RunState) -> None:
         """Make a round durable; only then forget the one before the last and the phases of this one.

@@ -18,6 +18,7 @@ from nwp.corpus.types import Corpus
 from nwp.errors import BadCorpus, BadSettings, NoQuorum
 from nwp.evaluation.counts import metrics
 from nwp.evaluation.phases import VALIDATE, total
+from nwp.federated.aggregations import AGGREGATIONS
 from nwp.federated.algorithms import algorithm
 from nwp.federated.compression import Compression
 from nwp.federated.local import LocalWork
@@ -50,7 +51,8 @@ from nwp.workers.engines import make_engine
 from nwp.workers.simulation import Simulation, deal, usual_workers
 
 _WRITE_IT = "then --resume writes it."
-_UNDECISIVE = ("processes", "engine", "ray_address")
+_UNDECISIVE = ("processes", "engine", "ray_address", "checkpoint_every")
+_DROPOUT = 0.2
 _MOST_SPREAD = 10.0  # of users' speeds: at this sigma, one in six is 20,000 times too slow
 
 
@@ -60,7 +62,9 @@ class TrainOptions:
 
     `workers` 0: about four users a worker. `cohort` 0: a twentieth of the users, but 8 or more.
     `held_out`: a share or names of users left out whole. `base`: a bundle to start from, whose
-    vocabulary and sizes are kept. `stragglers`: sigma of the log-normal distribution of the users'
+    vocabulary and sizes are kept. `dropout` None: 0.2, or the base's. `checkpoint_every`: rounds
+    between checkpoints; above 1 only where workers keep nothing from round to round, since theirs
+    would be further on than a resumed run's. `stragglers`: sigma of the log-normal distribution of the users'
     simulated speeds, 0: all answers come at once. `storage`: what the weights are in the bundle's file
     (`nwp.model.storage`). `engine`, `processes` (0: one a core) and `ray_address`
     say where it is computed (`nwp.workers.engines.make_engine`).
@@ -75,7 +79,7 @@ class TrainOptions:
     hidden: int = 192
     layers: int = 1
     tied: bool = True
-    dropout: float = 0.2
+    dropout: float | None = None
     local: LocalWork = LocalWork(batch=16, learning_rate=4.0, clip_norm=0.5)
     server: ServerOptimizer = ServerOptimizer("fedadam", learning_rate=0.03)
     algorithm: str = "fedavg"
@@ -89,6 +93,7 @@ class TrainOptions:
     validate_every: int = 5
     validate_users: int = 0
     patience: int = 0
+    checkpoint_every: int = 1
     seed: int = 0
     base: str | None = None
     storage: str = "fp32"
@@ -100,6 +105,14 @@ class TrainOptions:
     def __post_init__(self) -> None:
         algorithm(self.algorithm).check(self.local)
         check_form(self.storage)
+        if self.checkpoint_every < 1:
+            raise BadSettings("rounds between checkpoints must be 1 or more")
+        keeps = AGGREGATIONS[algorithm(self.algorithm).aggregation].carried
+        if self.checkpoint_every > 1 and (keeps or self.compression.up.startswith("topk")):
+            raise BadSettings(
+                "workers keep what this method needs for the last round alone",
+                "Use --checkpoint-every 1, or neither scaffold nor --topk.",
+            )
         if not 0 <= self.stragglers <= _MOST_SPREAD:
             raise BadSettings(f"stragglers = {self.stragglers}: a sigma from 0 to {_MOST_SPREAD}")
         if self.participation.time_limit and not self.stragglers:
@@ -205,7 +218,7 @@ def _train(sim: Simulation, run: RunFolder, options: TrainOptions, watcher: Watc
     """Survey, plan, approval, rounds: everything that the workers take part in."""
     beginning, surveys = _beginning(sim, options)
     plan = _plan(sim, options, beginning)
-    checkpoint = Checkpoint(run.folder, plan_digest(plan))
+    checkpoint = Checkpoint(run.folder, plan_digest(plan), options.checkpoint_every)
     kept = checkpoint.load(watcher.warned) if run.resume else None
     state = kept or start(plan, weights_of(beginning))
     resumed_from = state.number
@@ -283,7 +296,9 @@ def _result(trained: _Trained, seconds: float) -> dict[str, Any]:
 def _beginning(sim: Simulation, options: TrainOptions) -> tuple[Bundle, dict[str, Survey]]:
     """The model before the first round: the base bundle, or start weights over a new vocabulary."""
     if options.base:
-        return load_bundle(Path(options.base)), {}
+        base = load_bundle(Path(options.base))
+        dropout = base.config.dropout if options.dropout is None else options.dropout
+        return replace(base, config=replace(base.config, dropout=dropout)), {}
     job = sim.submit(SurveyPlan(options.k), "survey")
     replies = sim.exchange(job)(SURVEY, 1, {worker: Parcel() for worker in sim.deals})
     if not replies.answers:
@@ -301,7 +316,7 @@ def _beginning(sim: Simulation, options: TrainOptions) -> tuple[Bundle, dict[str
         projection=options.embedding,
         layers=options.layers,
         tied=options.tied,
-        dropout=options.dropout,
+        dropout=_DROPOUT if options.dropout is None else options.dropout,
     )
     return start_bundle(config, vocabulary, frequencies, options.seed), surveys
 

@@ -150,6 +150,16 @@ def test_a_corpus_without_anything_to_train_on_is_refused(
         (("--learning-rate", "nan"), "bad-settings", ["learning rate"]),
         (("--rounds", "0"), "usage", ["--rounds"]),
         (("--dropout", "2"), "usage", ["--dropout"]),
+        (
+            ("--checkpoint-every", "5", "--algorithm", "scaffold"),
+            "bad-settings",
+            ["for the last round alone", "--checkpoint-every 1"],
+        ),
+        (
+            ("--checkpoint-every", "5", "--uplink", "topk", "--topk", "0.1"),
+            "bad-settings",
+            ["for the last round alone", "--topk"],
+        ),
         (("--tide",), "usage", ["--tide"]),
     ],
     ids=lambda value: "".join(value) if isinstance(value, tuple) else "",

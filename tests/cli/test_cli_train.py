@@ -341,6 +341,23 @@ def test_training_goes_on_from_a_bundle_with_its_words_and_sizes(
     assert bundle_bytes(Path("m"))["model.safetensors"] != bundle_bytes(bundle)["model.safetensors"]
 
 
+def test_dropout_may_be_another_than_the_bundles(nwp: Nwp, corpus: Path, bundle: Path) -> None:
+    words = ("train", corpus, *TINY, *ROUNDS, "--from", bundle, "--json")
+    found = {}
+    for out, options in {"a": (), "b": ("--dropout", 0.5), "c": ("--dropout", 0)}.items():
+        nwp(*words, "--out", out, *options).result()
+        found[out] = json.loads(Path(out, "settings.json").read_text())["model"]["dropout"]
+    theirs = json.loads((bundle / "settings.json").read_text())["model"]["dropout"]
+    assert found == {"a": theirs, "b": 0.5, "c": 0.0}
+
+
+def test_rarer_checkpoints_change_no_byte(nwp: Nwp, corpus: Path) -> None:
+    words = ("train", corpus, *TINY, *ROUNDS, "--json")
+    nwp(*words, "--out", "each").result()
+    nwp(*words, "--out", "rare", "--checkpoint-every", 9).result()
+    assert bundle_bytes(Path("each")) == bundle_bytes(Path("rare"))
+
+
 def test_users_held_out_by_name_take_no_part(nwp: Nwp, corpus: Path) -> None:
     words = ("train", corpus, "--out", "m", *TINY, *ROUNDS, "--held-out", "user4, user1", "--json")
 

@@ -141,7 +141,20 @@ def test_packing_keeps_every_word_once(laid: Callable[..., Encoded]) -> None:
     side = pad(user, np.array([0, 2, 1]), 40)
     for name in ("inputs", "marks", "targets"):
         flat = getattr(side, name).reshape(-1)
-        assert torch.equal(flat[torch.from_numpy(packed.places)], getattr(packed, name))
+        found = getattr(packed, name)
+        assert torch.equal(flat[torch.from_numpy(packed.places)], found[: packed.words])
+        assert not found[packed.words :].any()
+
+
+def test_few_shapes_of_products_occur(drawn: Drawn) -> None:
+    user = drawn(1, 200, SIZE, 12)
+    packs = [pack([(user, np.arange(n))], 40) for n in range(1, 200)]
+    assert len({p.words for p in packs}) > 150
+    assert len({len(p.inputs) for p in packs}) < 100
+    assert all(
+        0 <= len(p.inputs) - p.words < 16 and len(p.before) == len(p.inputs) - p.sizes[0]
+        for p in packs
+    )
 
 
 def test_views_cover_the_vector() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nwp.errors import BadInput, NoQuorum
+from nwp.errors import BadInput, NoQuorum, NwpError
 from nwp.federated import aggregations, averaging
 from nwp.federated import state as state_module
 from nwp.federated.local import LocalWork, seed_for, train_group
@@ -320,6 +321,40 @@ def test_each_state_is_durable_before_it_is_given_out(tmp_path, in_memory, users
             *(f"round-{n}.safetensors" for n in (state.number - 1, state.number) if n),
             STATE,
         }
+
+
+def test_every_third_state_is_durable_and_one_that_was_stopped_after(tmp_path, in_memory, users):
+    plan = make_plan(rounds=9, validate_every=5)
+    validate = Perplexities(*range(9, 0, -1))
+    whole, _ = run_all(tmp_path / "whole", plan, in_memory(plan, users), validate)
+    checkpoint = Checkpoint(tmp_path / "cut", plan_digest(plan), every=3)
+    begun = start(plan, weights_at_start())
+    going = train(plan, begun, in_memory(plan, users), validate, checkpoint)
+    durable = []
+    for state in itertools.islice(going, 8):
+        kept = checkpoint.load()
+        durable.append((state.number, kept.number if kept else 0))
+    assert durable == [(1, 0), (2, 0), (3, 3), (4, 3), (5, 5), (6, 6), (7, 6), (8, 6)]
+    going.close()
+    state = checkpoint.load()
+    assert deep(state) == deep(whole[7])
+    *_, last = train(plan, state, in_memory(plan, users), validate, checkpoint)
+    assert deep(last) == deep(whole[-1])
+
+
+def test_a_run_stopped_at_a_full_disk_is_not_written_again(tmp_path, in_memory, users, monkeypatch):
+    plan = make_plan(rounds=9, validate_every=9)
+    checkpoint, tried = Checkpoint(tmp_path, plan_digest(plan), every=2), []
+
+    def full(self, state):
+        tried.append(state.number)
+        raise NwpError("the disk is full", "Make room.")
+
+    monkeypatch.setattr(Checkpoint, "save", full)
+    begun = start(plan, weights_at_start())
+    with pytest.raises(NwpError, match="full"):
+        list(train(plan, begun, in_memory(plan, users), Perplexities(9), checkpoint))
+    assert tried == [2]
 
 
 @pytest.mark.parametrize("optimizer", NAMES)
