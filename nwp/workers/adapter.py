@@ -25,10 +25,12 @@ from pydantic import ConfigDict
 from syft.sync.connections.base_connection import ConnectionConfig
 from syft.sync.connections.connection_router import ConnectionRouter
 from syft.sync.connections.drive.gdrive_transport import GDriveConnection
+from syft.sync.connections.drive.grdrive_config import GdriveConnectionConfig
 from syft.sync.connections.drive.mock_drive_service import (
     MockDriveBackingStore,
     MockDriveService,
     MockFilesResource,
+    MockPermission,
 )
 from syft.sync.messages.proposed_filechange import ProposedFileChangesMessage
 from syft.sync.syftbox_manager import SyftboxManagerConfig, default_collections_folder
@@ -46,6 +48,7 @@ from syft_rds import SyftRDSClient, SyftRDSClientConfig
 from syft_rds.config import DATASET_COLLECTION_SPECS
 
 from nwp.temporary import TemporaryFolder
+from nwp.workers.folder import FolderStore, open_store
 
 logging.getLogger("syft").setLevel(logging.ERROR)
 
@@ -83,17 +86,17 @@ class _StoreFiles(MockFilesResource):  # type: ignore[misc]
 
 
 class _StoreService(MockDriveService):  # type: ignore[misc]
-    """A drive over a store in memory, as one participant sees it."""
+    """A drive over a store in memory or in a folder, as one participant sees it."""
 
     def files(self) -> _StoreFiles:
         return _StoreFiles(self._backing_store, self._current_user)
 
 
 class _StoreConnection(GDriveConnection):  # type: ignore[misc]
-    """Syft's drive transport over a store in memory."""
+    """Syft's drive transport over a store in memory or in a folder."""
 
     @classmethod
-    def from_config(cls, config: StoreConnectionConfig) -> _StoreConnection:
+    def from_config(cls, config: StoreConnectionConfig | FolderConnectionConfig) -> Any:
         connection = cls(email=config.email)
         connection.setup(drive_service=_StoreService(config.store, config.email))
         return connection
@@ -111,6 +114,34 @@ class StoreConnectionConfig(ConnectionConfig):  # type: ignore[misc]
     connection_type: ClassVar[type] = _StoreConnection
     email: str
     store: Any
+
+
+class FolderConnectionConfig(ConnectionConfig):  # type: ignore[misc]
+    """Connects one participant to a folder that all share."""
+
+    connection_type: ClassVar[type] = _StoreConnection
+    email: str
+    folder: Path
+
+    @property
+    def store(self) -> FolderStore:
+        """The store in the folder, one for each process."""
+        return open_store(self.folder, MockPermission)
+
+
+def in_memory(email: str, store: Any) -> Any:
+    """The way to a store in memory, for one of the participants of one process."""
+    return StoreConnectionConfig(email=email, store=store)
+
+
+def in_folder(email: str, folder: Path) -> Any:
+    """The way to a store in a shared folder."""
+    return FolderConnectionConfig(email=email, folder=folder)
+
+
+def on_drive(email: str, token: Path) -> Any:
+    """The way to Google Drive, with the account's own token."""
+    return GdriveConnectionConfig(email=email, token_path=token)
 
 
 def new_store() -> Any:
@@ -144,14 +175,13 @@ class _CheckedRouter(ConnectionRouter):  # type: ignore[misc]
         return None
 
 
-def open_client(email: str, folder: Path, store: Any, *, owner: bool) -> Client:
-    """A data owner's or the server's client over a store in memory.
+def open_client(email: str, folder: Path, connection: Any, *, owner: bool) -> Client:
+    """A data owner's or the server's client over a connection (`in_memory`, `in_folder`, `on_drive`).
 
     Syft leaves keys and private data readable by every user of the machine, so the box's parent
     folder is made here, closed to others.
     """
     folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    connection = StoreConnectionConfig(email=email, store=store)
     collections = default_collections_folder(folder, email, DATASET_COLLECTION_SPECS)
     who = {"email": email, "syftbox_folder": folder, "connection_configs": [connection]}
     owner_cache = DataSiteOwnerEventCacheConfig(
@@ -201,6 +231,39 @@ def open_client(email: str, folder: Path, store: Any, *, owner: bool) -> Client:
             )
         client.peer_manager.write_own_version()  # peers skip a client without a version file
     return client
+
+
+def invite(server: Client, owner: str) -> None:
+    """Server: ask an owner to be a peer; a second time changes nothing."""
+    with quiet():
+        server.add_peer(owner, verbose=False, sync=False)
+
+
+def accept(owner: Client, server: str) -> bool:
+    """Owner: become the peer of a server that has asked; False while it has not."""
+    with quiet():
+        owner.load_peers(force_download=True)
+        peers = owner.peer_manager
+        if server in {peer.email for peer in peers.requested_by_peer_peers}:
+            owner.approve_peer_request(server, verbose=False)
+            owner.load_peers(force_download=True)
+        return bool(peers.peer_store.has_peer_bundle(server))
+
+
+def find_peers(client: Client) -> None:
+    """Look for peers that have accepted, and for their keys."""
+    with quiet():
+        client.load_peers(force_download=True)
+
+
+def fingerprint(client: Client, peer: str = "") -> str:
+    """The fingerprint of a peer's key, or of one's own; empty while the key is not known."""
+    keys = client.peer_manager.peer_store
+    if not peer:
+        return str(keys.public_key.identity_fingerprint())
+    if not keys.has_peer_bundle(peer):
+        return ""
+    return str(keys._get_parsed_peer_bundle(peer).identity_fingerprint())
 
 
 def enrol(server: Client, owners: Mapping[str, Client]) -> None:

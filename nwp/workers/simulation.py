@@ -90,10 +90,15 @@ class Simulation:
         self.threads = ThreadPoolExecutor(self.engine.width)
         root = self._temporary.path
         self.store = adapter.new_store()
-        self.server = adapter.open_client(SERVER, root / "server" / "box", self.store, owner=False)
+        self.server = adapter.open_client(
+            SERVER, root / "server" / "box", adapter.in_memory(SERVER, self.store), owner=False
+        )
         owners = {
             _email(name): adapter.open_client(
-                _email(name), root / name / "box", self.store, owner=True
+                _email(name),
+                root / name / "box",
+                adapter.in_memory(_email(name), self.store),
+                owner=True,
             )
             for name in self.deals
         }

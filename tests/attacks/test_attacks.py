@@ -659,9 +659,9 @@ def test_all_workers_lying_is_no_quorum(
 @pytest.fixture
 def stranger(simulation: Simulation, tmp_path: Path) -> Any:
     """Another peer of the first worker's."""
-    client = adapter.open_client(
-        "stranger@else.example", tmp_path / "stranger" / "box", simulation.store, owner=False
-    )
+    email = "stranger@else.example"
+    connection = adapter.in_memory(email, simulation.store)
+    client = adapter.open_client(email, tmp_path / "stranger" / "box", connection, owner=False)
     adapter.enrol(client, {WORKER: simulation.datasites["worker-1"].client})
     return client
 

@@ -76,7 +76,7 @@ def parties(tmp_path: Path) -> Parties:
 
     def client(email: str, owner: bool) -> Any:
         folder = tmp_path / email.split("@", maxsplit=1)[0] / "box"
-        return adapter.open_client(email, folder, store, owner=owner)
+        return adapter.open_client(email, folder, adapter.in_memory(email, store), owner=owner)
 
     found = Parties(store, client(SERVER, False), client(OWNER, True), client(STRANGER, False))
     for peer in (found.server, found.stranger):

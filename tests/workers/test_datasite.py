@@ -163,9 +163,9 @@ def test_a_recorded_state_of_approved_proves_nothing(
 @pytest.fixture
 def stranger(simulation: Simulation, tmp_path: Path) -> Any:
     """Another peer of the first worker's, whose name comes before the server's."""
-    client = adapter.open_client(
-        "another@else.example", tmp_path / "another" / "box", simulation.store, owner=False
-    )
+    email = "another@else.example"
+    connection = adapter.in_memory(email, simulation.store)
+    client = adapter.open_client(email, tmp_path / "another" / "box", connection, owner=False)
     owner = simulation.datasites["worker-1"].client
     adapter.enrol(client, {owner.email: owner})
     return client

@@ -1,0 +1,182 @@
+"""A store in a shared folder: a network share, a synchronised folder, a stick that goes round.
+
+One record (JSON) and one blob for each file, each replaced atomically, so that processes need no
+lock: no two participants change the same file at the same time. Whoever may write to the folder may
+also damage it. What is no record of a file here is passed over, and what a record says of a blob is
+not believed: contents are encrypted, signed and checked by those who read them.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+_RECORD, _BLOB = ".json", ".blob"
+_ID = re.compile(r"[0-9a-zA-Z-]{1,64}")
+_MOST_RECORD = 1 << 20  # bytes: a public key in a record's name would be far less
+_FIELDS = (
+    "id",
+    "name",
+    "mimeType",
+    "parents",
+    "owners",
+    "appProperties",
+    "trashed",
+    "modifiedTime",
+)
+_TYPES = (str, str, str, list, list, dict, bool, str)
+
+# What the store's reader makes of a permission: fields to an object of its own kind.
+MakePermission = Callable[..., Any]
+
+
+class StoredFile:
+    """One file of the store: attributes as the record has them, content as the blob has it now."""
+
+    permissions: list[Any]
+
+    def __init__(self, folder: Path, record: Mapping[str, Any]) -> None:
+        self.__dict__.update(record, _folder=folder)
+
+    @property
+    def content(self) -> bytes:
+        """FileNotFoundError when the blob is gone."""
+        return self._blob.read_bytes()
+
+    @property
+    def size(self) -> int:
+        """Bytes of the content; 0 when it is gone."""
+        try:
+            return self._blob.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    @property
+    def _blob(self) -> Path:
+        folder: Path = self.__dict__["_folder"]
+        return folder / f"{self.__dict__['id']}{_BLOB}"
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "content":
+            _replace(self._blob, value)
+            return
+        self.__dict__[name] = value
+        if name == "modifiedTime":  # what is set last in every update
+            self.save()
+
+    def save(self) -> None:
+        """Write the record."""
+        record = {name: self.__dict__[name] for name in (*_FIELDS, "permissions")}
+        folder: Path = self.__dict__["_folder"]
+        _replace(folder / f"{self.__dict__['id']}{_RECORD}", json.dumps(record).encode())
+
+    def to_metadata(self, fields: str | None = None) -> dict[str, Any]:
+        """The fields asked for ("id, name"), or all and the size."""
+        wanted = [f.strip() for f in fields.split(",")] if fields else [*_FIELDS, "size"]
+        known = {name: self.__dict__[name] for name in _FIELDS}
+        if "size" in wanted:
+            known["size"] = str(self.size)
+        return {name: known[name] for name in wanted if name in known}
+
+
+class FolderStore:
+    """What a drive does, done by files in a folder."""
+
+    def __init__(self, folder: Path, permission: MakePermission) -> None:
+        self.folder, self._permission = folder, permission
+        self._seen: dict[str, tuple[tuple[int, int], StoredFile | None]] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def files(self) -> dict[str, StoredFile]:
+        """File id to file, of all files."""
+        found = {}
+        for entry in os.scandir(self.folder):
+            identity = entry.name.removesuffix(_RECORD)
+            if identity != entry.name and (file := self.get_file(identity)):
+                found[identity] = file
+        return found
+
+    def get_file(self, file_id: str) -> StoredFile | None:
+        """A file by its id, read anew where it has changed; None when there is none to be read."""
+        if not _ID.fullmatch(file_id):
+            return None
+        path = self.folder / f"{file_id}{_RECORD}"
+        try:
+            stat = path.lstat()
+        except OSError:
+            self._seen.pop(file_id, None)
+            return None
+        stamp = (stat.st_mtime_ns, stat.st_ino)
+        if self._seen.get(file_id, (None,))[0] != stamp:
+            self._seen[file_id] = (stamp, self._read(path, file_id))
+        return self._seen[file_id][1]
+
+    def _read(self, path: Path, file_id: str) -> StoredFile | None:
+        """A record, if it is one: a folder that others write to holds what it holds."""
+        try:
+            if path.is_symlink() or path.stat().st_size > _MOST_RECORD:
+                return None
+            record = json.loads(path.read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return None
+        if not isinstance(record, dict) or set(record) != {*_FIELDS, "permissions"}:
+            return None
+        right = all(type(record[n]) is t for n, t in zip(_FIELDS, _TYPES, strict=True))
+        owners = record["owners"] if right else ()
+        if not right or record["id"] != file_id or not isinstance(record["permissions"], list):
+            return None
+        if not all(isinstance(o, dict) and isinstance(o.get("emailAddress"), str) for o in owners):
+            return None
+        return StoredFile(self.folder, record)
+
+    def add_file(self, file: Any) -> None:
+        """Keep a new file: first its content, then the record that makes it be there."""
+        _replace(self.folder / f"{file.id}{_BLOB}", file.content)
+        record = {name: getattr(file, name) for name in _FIELDS}
+        StoredFile(self.folder, {**record, "permissions": []}).save()
+
+    def delete_file(self, file_id: str) -> None:
+        """Forget a file; nothing happens when it is gone already."""
+        if _ID.fullmatch(file_id):
+            for ending in (_RECORD, _BLOB):
+                (self.folder / f"{file_id}{ending}").unlink(missing_ok=True)
+
+    def add_permission(self, file_id: str, permission: Any) -> None:
+        """Let somebody read or write a file."""
+        if file := self.get_file(file_id):
+            file.permissions.append(permission.model_dump())
+            file.save()
+
+    def get_permissions(self, file_id: str) -> list[Any]:
+        """Who may read or write a file."""
+        file = self.get_file(file_id)
+        found = []
+        for fields in file.permissions if file else ():
+            try:
+                found.append(self._permission(**fields))
+            except (TypeError, ValueError):
+                continue
+        return found
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write a file so that no reader ever sees half of it."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@functools.lru_cache
+def open_store(folder: Path, permission: MakePermission) -> FolderStore:
+    """One store for each folder and process: its records are read once."""
+    return FolderStore(folder, permission)
