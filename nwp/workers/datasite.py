@@ -5,11 +5,12 @@ from __future__ import annotations
 import enum
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from nwp.corpus.readers import jsonl
 from nwp.corpus.split import ByPlace, Part
@@ -18,7 +19,7 @@ from nwp.corpus.types import Tally, nothing_in, with_text
 from nwp.errors import BadInput, BadMessage, NwpError
 from nwp.federated.memory import Memory
 from nwp.federated.parcel import Envelope, Parcel, Schema, pack, peek, unpack
-from nwp.federated.plan import Plan, SurveyPlan, plan_digest, read_plan
+from nwp.federated.plan import Plan, SurveyPlan, TrainPlan, plan_digest, read_plan
 from nwp.federated.protocol import Phase, WorkerSide
 from nwp.files import write_atomic
 from nwp.model.lstm import FloatArray
@@ -27,7 +28,8 @@ from nwp.text.vocabulary import Encoded
 from nwp.workers import adapter
 from nwp.workers.channel import Channel, Tap
 from nwp.workers.engines import Engine
-from nwp.workers.policy import Policy, fault
+from nwp.workers.ledger import Ledger
+from nwp.workers.policy import Policy, cost_of, fault
 from nwp.workers.tasks import phases_of
 
 DATA_FILE = "users.jsonl"
@@ -71,7 +73,8 @@ class Datasite:
 
     The pins (approved job to digests) and the ledger of answers lie outside the synced box: a
     job's recorded state proves nothing, and a request may be sent twice. What is kept for later
-    phases and rounds goes to the folder `memory`, else to `folder` too.
+    phases and rounds goes to the folder `memory`, else to `folder` too. With a folder `keep` the messages
+    that left are kept there, and the ledger tells how large each update was.
     """
 
     client: adapter.Client
@@ -81,16 +84,20 @@ class Datasite:
     engine: Engine
     tap: Tap | None = None
     memory: Path | None = None
+    keep: Path | None = None
     pins: dict[str, dict[str, str]] = field(default_factory=dict)
     _plans: dict[str, Plan] = field(default_factory=dict)
     _private: _Private | None = None
 
     def __post_init__(self) -> None:
         self.channel = Channel(self.client, self.tap)
-        self.ledger = Ledger(self.folder / "ledger.jsonl")
+        self.ledger = Ledger(self.folder / "ledger.jsonl", keep=self.keep)
 
     def review(self) -> dict[str, str]:
-        """Approve or reject each pending job by the policy; job name to the reason of a refusal."""
+        """Approve or reject each pending job by the policy; job name to the reason of a refusal.
+
+        Where the owner wants to be asked, what the policy allows goes on waiting.
+        """
         refused = {}
         adapter.sync(self.client)
         for job in adapter.jobs(self.client):
@@ -100,6 +107,8 @@ class Datasite:
             if reason or plan is None:
                 refused[job.name] = reason or "not a plan"
                 adapter.reject(job, refused[job.name])
+                continue
+            if self.policy.approve != "auto":
                 continue
             # The pin comes first: what changes after it is noticed before the next use.
             self._pin(plan_digest(plan), job.name, adapter.job_digest(job))
@@ -151,8 +160,16 @@ class Datasite:
                 data, _ = self.channel.receive(self.server, file_id)
                 envelope = peek(data)
                 phase, side, request = self._accept(envelope, data)
-                out = _packed(envelope, phase.answer(side, envelope.round, request), phase, side)
-                self.ledger.write(envelope, out)  # first: a crash never allows a second answer
+                reply = phase.answer(side, envelope.round, request)
+                out = _packed(envelope, reply, phase, side)
+                self.ledger.write(  # first: a crash never allows a second answer
+                    envelope,
+                    out,
+                    to=self.server,
+                    request=hashlib.sha256(data).hexdigest(),
+                    norm=_norm(side.plan, reply) if self.keep else None,
+                    epsilon=cost_of(side.plan),
+                )
             except (_Refuse, BadMessage) as error:
                 reason = error.reason if isinstance(error, _Refuse) else Refusal.BAD_REQUEST
                 out = pack(
@@ -221,6 +238,13 @@ def _packed(envelope: Envelope, reply: Parcel, phase: Phase, side: WorkerSide) -
         raise _Refuse(Refusal.NO_RESULT) from error
 
 
+def _norm(plan: Plan, reply: Parcel) -> float | None:
+    """The L2 norm of the update in a reply as its reader will see it; None when there is none."""
+    if not isinstance(plan, TrainPlan) or "update" not in reply.arrays:
+        return None
+    return float(np.linalg.norm(plan.uplink.decode("update", reply.arrays).astype(np.float64)))
+
+
 @dataclass
 class _Private:
     """The private text as read, by the digest of its file, and what was encoded of it."""
@@ -265,46 +289,3 @@ class _Side:
 
     def recall(self) -> Parcel:
         return self.memory.recall()
-
-
-class Ledger:
-    """What was answered: an append-only file of JSON lines, each on disk before its answer leaves."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        raw = path.read_bytes() if path.exists() else b""
-        whole = raw[: raw.rfind(b"\n") + 1]
-        if whole != raw:  # stopped while writing an entry, whose answer never left
-            write_atomic(path, whole, mode=0o600)
-        self.entries: list[dict[str, Any]] = [json.loads(line) for line in whole.splitlines()]
-        self._seen = {(e["job"], e["phase"], e["round"]) for e in self.entries}
-
-    def has(self, envelope: Envelope) -> bool:
-        """Was this phase of this round of this job answered?"""
-        return (envelope.job, envelope.phase, envelope.round) in self._seen
-
-    def write(self, envelope: Envelope, message: bytes) -> None:
-        """Enter one answer."""
-        entry = {
-            "job": envelope.job,
-            "phase": envelope.phase,
-            "round": envelope.round,
-            "bytes": len(message),
-            "sha256": hashlib.sha256(message).hexdigest(),
-        }
-        new = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        with os.fdopen(new, "a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        self.entries.append(entry)
-        self._seen.add((envelope.job, envelope.phase, envelope.round))
-
-    def summary(self, job: str) -> dict[str, Any]:
-        """The answers of one job: how many of each phase, and their bytes."""
-        mine = [e for e in self.entries if e["job"] == job]
-        phases = sorted({e["phase"] for e in mine})
-        return {
-            "answers": {p: sum(e["phase"] == p for e in mine) for p in phases},
-            "bytes": sum(e["bytes"] for e in mine),
-        }

@@ -17,13 +17,15 @@ from nwp.corpus.types import Corpus
 from nwp.errors import BadMessage
 from nwp.evaluation.phases import EVALUATE, VALIDATE
 from nwp.federated.averaging import MEAN
+from nwp.federated.compression import Compression
 from nwp.federated.local import LocalWork
 from nwp.federated.parcel import Envelope, Parcel, Schema, pack
 from nwp.federated.plan import EvaluatePlan, Plan, SurveyPlan, TrainPlan, plan_text
 from nwp.federated.protocol import Phase
 from nwp.federated.surveying import SURVEY
 from nwp.workers import adapter
-from nwp.workers.datasite import Datasite, Ledger, Refusal
+from nwp.workers.datasite import Datasite, Refusal
+from nwp.workers.ledger import Ledger
 from nwp.workers.policy import NOTHING, Policy
 from nwp.workers.simulation import SERVER, Job, Simulation
 
@@ -550,7 +552,7 @@ def test_a_request_is_answered_once(
     assert replies.answers == {}
     assert set(replies.absent.values()) == {Refusal.ALREADY_ANSWERED.words}
     for datasite in simulation.datasites.values():
-        assert [(e["phase"], e["round"]) for e in datasite.ledger.entries] == [("train", 1)]
+        assert [(e.phase, e.round) for e in datasite.ledger.entries] == [("train", 1)]
     # Another phase of the round and the next round are other requests.
     assert ask(simulation, job, phase=VALIDATE).absent == {}
     assert ask(simulation, job, number=2).absent == {}
@@ -612,13 +614,46 @@ def test_the_ledger_tells_what_left(simulate: Callable[..., Simulation], plan: T
     job = simulation.submit(SurveyPlan(1), "survey")
     simulation.exchange(job)(SURVEY, 1, {w: Parcel() for w in simulation.deals})
     (entry,) = Ledger(simulation.datasites["worker-1"].folder / "ledger.jsonl").entries
-    assert entry == {
-        "job": job.digest,
-        "phase": "survey",
-        "round": 1,
-        "bytes": len(sent[0]),
-        "sha256": hashlib.sha256(sent[0]).hexdigest(),
-    }
+    assert (entry.n, entry.to, entry.kind) == (1, SERVER, "answer")
+    assert (entry.job, entry.phase, entry.round) == (job.digest, "survey", 1)
+    assert (entry.bytes, entry.sha256) == (len(sent[0]), hashlib.sha256(sent[0]).hexdigest())
+    asked = pack(Envelope("ask", job.digest, "survey", 1), Parcel(), SURVEY.request(job.plan))
+    assert entry.request == hashlib.sha256(asked).hexdigest()
+    assert (entry.norm, entry.epsilon) == (None, 0.0)
+
+
+def test_a_worker_that_keeps_its_answers_tells_how_large_updates_were(
+    simulation: Simulation, plan: TrainPlan, evaluation: EvaluatePlan, ask: Any, tmp_path: Path
+) -> None:
+    for number, up in enumerate(("fp32", "bf16", "int8", "topk"), 1):
+        again = replace(plan, compression=Compression(up=up, share=0.5))
+        job = simulation.submit(again, f"train-{number}")
+        datasite = simulation.datasites["worker-1"]
+        datasite.keep = tmp_path / up
+        datasite.ledger = Ledger(tmp_path / f"{up}.jsonl", keep=datasite.keep)
+        answer = ask(simulation, job).answers["worker-1"]
+        update = again.uplink.decode("update", answer.arrays)
+        (entry,) = datasite.ledger.entries
+        assert entry.norm == pytest.approx(np.linalg.norm(update), rel=1e-5), up
+        assert entry.norm > 0
+        sent = pack(Envelope("answer", job.digest, "train", 1), answer, TRAIN.reply(again))
+        assert datasite.ledger.message(1) == sent
+    noisy = simulation.submit(replace(evaluation, epsilon=0.5), "evaluate")
+    assert ask(simulation, noisy, phase=EVALUATE).absent == {}
+    assert (datasite.ledger.entries[-1].norm, datasite.ledger.epsilon_spent()) == (None, 0.5)
+
+
+def test_an_owner_who_wants_to_be_asked_approves_nothing_unasked(
+    simulate: Callable[..., Simulation], plan: TrainPlan, ask: Any
+) -> None:
+    simulation = simulate(policy=Policy(approve="ask", max_rounds=2))
+    job = simulation.submit(plan, "train")
+    for worker, datasite in simulation.datasites.items():
+        assert owner_job(simulation, worker).status == "pending"
+        assert datasite.pins == {}
+    assert set(ask(simulation, job).absent.values()) == {Refusal.NOT_APPROVED.words}
+    beyond = simulation.submit(replace(plan, rounds=3), "beyond")
+    assert set(beyond.refused.values()) == {"3 rounds, the owner allows 2"}
 
 
 def test_a_ledger_torn_in_its_last_line_is_opened_and_goes_on(tmp_path: Path) -> None:
@@ -631,7 +666,7 @@ def test_a_ledger_torn_in_its_last_line_is_opened_and_goes_on(tmp_path: Path) ->
     assert again.has(Envelope("ask", "job", "train", 1))
     assert not again.has(Envelope("ask", "job", "train", 2))
     again.write(Envelope("ask", "job", "train", 3), b"answer")
-    assert [e["round"] for e in Ledger(ledger.path).entries] == [1, 3]
+    assert [e.round for e in Ledger(ledger.path).entries] == [1, 3]
 
 
 def test_users_that_the_worker_does_not_have_are_refused(
@@ -730,7 +765,7 @@ def test_receipts_close_the_job_at_both_sides(
         with adapter.quiet():
             (path,) = seen.output_paths
         assert path.name == "receipt.json"
-        sizes = [entry["bytes"] for entry in datasite.ledger.entries]
+        sizes = [entry.bytes for entry in datasite.ledger.entries]
         assert json.loads(path.read_text()) == {
             "answers": {"train": 2, "validate": 1},
             "bytes": sum(sizes),
