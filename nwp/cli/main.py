@@ -25,8 +25,10 @@ from nwp.cli import (
     personalize,
     runs,
     serve,
+    server,
     suggest,
     train,
+    worker,
 )
 from nwp.cli.effective import default_map
 from nwp.errors import BadSettings, Interrupted, NwpError
@@ -55,6 +57,8 @@ app.add_typer(corpus.app, name="corpus")
 app.add_typer(model.app, name="model")
 app.add_typer(runs.app, name="runs")
 app.add_typer(personal.app, name="personal")
+app.add_typer(worker.app, name="worker")
+app.add_typer(server.app, name="server")
 app.add_typer(config.app, name="config")
 
 

@@ -29,7 +29,7 @@ messages stayed on {about["workers"]} workers, and only updates of the weights w
 
 | | |
 |---|---|
-| corpus | {about["corpus"]} ({about["users"]} users, {about["words"]:,} words trained on) |
+| corpus | {about["corpus"]} ({about["users"]} users{_words(about["words"])}) |
 | model | {_sizes(settings, parameters)} |
 | vocabulary | {about["vocabulary"]:,} words; one enters when {about["k"]} users of one worker wrote it, or \
 from a public list |
@@ -173,6 +173,11 @@ def _compressed(training: Mapping[str, Any]) -> str:
         return ""
     of = f" (a share of {training['topk']} a round)" if training.get("topk") else ""
     return f"\n- weights went down as {down}, updates up as {up}{of}"
+
+
+def _words(words: int | None) -> str:
+    """How many words were trained on, where that is known: members of a joint training don't tell."""
+    return "" if words is None else f", {words:,} words trained on"
 
 
 def _shown(value: float | None, form: str) -> str:

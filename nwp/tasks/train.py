@@ -48,6 +48,7 @@ from nwp.text.tokenizer import words_of
 from nwp.text.vocabulary import FIRST_WORD
 from nwp.workers.channel import Tap
 from nwp.workers.engines import make_engine
+from nwp.workers.jobs import Federation
 from nwp.workers.simulation import Simulation, deal, usual_workers
 
 _WRITE_IT = "then --resume writes it."
@@ -137,8 +138,11 @@ def train_bundle(
     watcher: Watcher | None = None,
     tap: Tap | None = None,
     trackers: Sequence[Tracker] = (),
+    deals: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
     """Train and write the bundle to `out`; returns what `nwp train --json` prints.
+
+    `deals` is worker to users, if they are not to be dealt in turn.
 
     The state of the run is in `out/run`, and there its rounds' figures in `metrics.csv`. `trackers`
     are told the figures, too; none of them can stop training. With `resume`, a run goes on after its
@@ -167,20 +171,29 @@ def train_bundle(
         watcher = together(track, watcher)
         with telling_of_the_end(watcher):
             began = time.perf_counter()
-            trained = _trained(corpus, run, options, watcher, tap)
-            bundle = _finished_bundle(corpus, words, options, trained, command)
+            dealt = deals or deal(
+                list(corpus.users), options.workers or usual_workers(len(corpus.users))
+            )
+            trained = _trained(corpus, dealt, run, options, watcher, tap)
+            name = Path(corpus.name).name
+            bundle = finished_bundle(name, words, options, trained, command)
             seconds = round(time.perf_counter() - began, 1)
             left = {"held_out": list(held), "without_words": len(every.users) - len(corpus.users)}
-            result = {"model": str(out), **_result(trained, seconds), **left}
-            with told("training is done, but its bundle can't be written", _WRITE_IT):
-                save_bundle(bundle, out)
-                write_atomic(run.result, json.dumps(result) + "\n")
+            result = {"model": str(out), **result_of(trained, seconds), **left}
+            keep_result(run, bundle, result)
             watcher.finished(result)
         return result
 
 
+def keep_result(run: RunFolder, bundle: Bundle, result: Mapping[str, Any]) -> None:
+    """Write the bundle, then what says that the run is finished. NwpError when the disk is full."""
+    with told("training is done, but its bundle can't be written", _WRITE_IT):
+        save_bundle(bundle, run.out)
+        write_atomic(run.result, json.dumps(result) + "\n")
+
+
 @dataclass(frozen=True)
-class _Trained:
+class Trained:
     """What training leaves: its plan, the model before it, the last state, where it went on from."""
 
     plan: TrainPlan
@@ -191,10 +204,14 @@ class _Trained:
 
 
 def _trained(
-    corpus: Corpus, run: RunFolder, options: TrainOptions, watcher: Watcher, tap: Tap | None
-) -> _Trained:
+    corpus: Corpus,
+    deals: Mapping[str, Sequence[str]],
+    run: RunFolder,
+    options: TrainOptions,
+    watcher: Watcher,
+    tap: Tap | None,
+) -> Trained:
     """Training over datasites that are there for as long as it takes."""
-    deals = deal(list(corpus.users), options.workers or usual_workers(len(corpus.users)))
     name, address = options.engine, options.ray_address
     engine = make_engine(options.processes, name=name, ray_address=address)
     simulation = Simulation(
@@ -209,12 +226,12 @@ def _trained(
     try:
         with simulation as sim:
             watcher.enrolled(sim)
-            return _train(sim, run, options, watcher)
+            return train_over(sim, run, options, watcher)
     finally:
         engine.close()
 
 
-def _train(sim: Simulation, run: RunFolder, options: TrainOptions, watcher: Watcher) -> _Trained:
+def train_over(sim: Federation, run: RunFolder, options: TrainOptions, watcher: Watcher) -> Trained:
     """Survey, plan, approval, rounds: everything that the workers take part in."""
     beginning, surveys = _beginning(sim, options)
     plan = _plan(sim, options, beginning)
@@ -244,20 +261,21 @@ def _train(sim: Simulation, run: RunFolder, options: TrainOptions, watcher: Watc
         state = reached
         watcher.round_done(state)
     sim.close(job)
-    return _Trained(plan, beginning, state, resumed_from, options.algorithm)
+    return Trained(plan, beginning, state, resumed_from, options.algorithm)
 
 
-def _finished_bundle(
-    corpus: Corpus, words: int, options: TrainOptions, trained: _Trained, command: str
+def finished_bundle(
+    corpus: str, words: int | None, options: TrainOptions, trained: Trained, command: str
 ) -> Bundle:
-    """The best weights, and all that a reader of the model card wants to know of them."""
+    """The best weights, and all that a reader of the model card wants to know of them: the corpus's
+    name, and how many words it has, where that is known."""
     plan, state = trained.plan, trained.state
     model = NextWordModel(plan.model)
     model.set_weights(state.best_weights)
     about = {
         "nwp": __version__,
-        "corpus": Path(corpus.name).name,
-        "users": len(corpus.users),
+        "corpus": corpus,
+        "users": plan.users,
         "words": words,
         "workers": len(plan.workers),
         "k": options.k,
@@ -271,7 +289,8 @@ def _finished_bundle(
     return replace(trained.beginning, tensors=model.tensors(), about=about, storage=options.storage)
 
 
-def _result(trained: _Trained, seconds: float) -> dict[str, Any]:
+def result_of(trained: Trained, seconds: float) -> dict[str, Any]:
+    """What `nwp train --json` prints of any training."""
     plan, state = trained.plan, trained.state
     return {
         "algorithm": trained.algorithm,
@@ -293,7 +312,7 @@ def _result(trained: _Trained, seconds: float) -> dict[str, Any]:
     }
 
 
-def _beginning(sim: Simulation, options: TrainOptions) -> tuple[Bundle, dict[str, Survey]]:
+def _beginning(sim: Federation, options: TrainOptions) -> tuple[Bundle, dict[str, Survey]]:
     """The model before the first round: the base bundle, or start weights over a new vocabulary."""
     if options.base:
         base = load_bundle(Path(options.base))
@@ -321,7 +340,8 @@ def _beginning(sim: Simulation, options: TrainOptions) -> tuple[Bundle, dict[str
     return start_bundle(config, vocabulary, frequencies, options.seed), surveys
 
 
-def _plan(sim: Simulation, options: TrainOptions, bundle: Bundle) -> TrainPlan:
+def _plan(sim: Federation, options: TrainOptions, bundle: Bundle) -> TrainPlan:
+    users = sum(len(users) for users in sim.deals.values())
     shown = bundle.vocabulary.as_dict()["surfaces"]
     return TrainPlan(
         model=bundle.config,
@@ -335,7 +355,7 @@ def _plan(sim: Simulation, options: TrainOptions, bundle: Bundle) -> TrainPlan:
         schedule=options.schedule,
         compression=options.compression,
         rounds=options.rounds,
-        cohort=options.cohort or max(8, len(sim.corpus.users) // 20),
+        cohort=options.cohort or max(8, users // 20),
         participation=options.participation,
         seed=options.seed,
         validate_every=options.validate_every,

@@ -10,7 +10,7 @@ from typing import Any
 from nwp.federated.plan import TrainPlan
 from nwp.federated.state import RunState
 from nwp.text.building import Survey
-from nwp.workers.simulation import Job, Simulation
+from nwp.workers.jobs import Federation, Job
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Started:
     """Told before the first round: who takes part under which plan, and what the survey of words,
     with its threshold `k`, has brought."""
 
-    simulation: Simulation
+    federation: Federation
     job: Job
     plan: TrainPlan
     surveys: Mapping[str, Survey]
@@ -35,7 +35,7 @@ class Watcher:
     before (KeyboardInterrupt too), which is then raised.
     """
 
-    enrolled: Callable[[Simulation], None] = lambda simulation: None
+    enrolled: Callable[[Any], None] = lambda federation: None
     started: Callable[[Started], None] = lambda started: None
     round_done: Callable[[RunState], None] = lambda state: None
     warned: Callable[[str], None] = lambda text: None

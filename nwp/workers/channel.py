@@ -83,6 +83,14 @@ class Channel:
         except Exception as error:  # syft raises its crypto library's own and bare errors alike
             raise BadMessage(f"a message is not what {peer} signed: {error}") from error
 
+    def withdraw(self, peer: str, *names: str) -> None:
+        """Delete those messages that this side sent to the peer; one that is gone is no error."""
+        with quiet():
+            sent = self.names(peer, outgoing=True)
+            for name in names:
+                if name in sent:
+                    self._drive.delete_file_by_id(sent[name], raise_on_error=False)
+
     def clear(self, peer: str) -> None:
         """Delete the messages that this side sent to the peer."""
         with quiet():

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,10 @@ from nwp.text.encoded_users import EncodedUsers
 from nwp.text.vocabulary import Encoded
 from nwp.workers import adapter
 from nwp.workers.channel import Channel, Tap
+from nwp.workers.consent import Changed, Consents
 from nwp.workers.engines import Engine
 from nwp.workers.ledger import Ledger
-from nwp.workers.policy import Policy, cost_of, fault
+from nwp.workers.policy import Policy, cost_of, fault, request_fault
 from nwp.workers.tasks import phases_of
 
 DATA_FILE = "users.jsonl"
@@ -43,6 +45,7 @@ class Refusal(enum.IntEnum):
     BAD_REQUEST = 3
     ALREADY_ANSWERED = 4
     NO_RESULT = 5
+    NOT_ALLOWED = 6
 
     @property
     def words(self) -> str:
@@ -56,6 +59,7 @@ _REASONS = {
     Refusal.BAD_REQUEST: "the request was damaged or not as agreed",
     Refusal.ALREADY_ANSWERED: "it has answered this round already",
     Refusal.NO_RESULT: "what it computed is no finite number",
+    Refusal.NOT_ALLOWED: "its owner's rules do not allow this request now",
 }
 
 REFUSED = Schema(fields={"reason": int})
@@ -85,6 +89,8 @@ class Datasite:
     tap: Tap | None = None
     memory: Path | None = None
     keep: Path | None = None
+    consents: Consents | None = None
+    tell: Callable[[str], None] = lambda text: None
     pins: dict[str, dict[str, str]] = field(default_factory=dict)
     _plans: dict[str, Plan] = field(default_factory=dict)
     _private: _Private | None = None
@@ -138,6 +144,12 @@ class Datasite:
 
     def approved_plan(self, digest: str) -> Plan:
         """The plan of an approved job, if it still is byte for byte what was approved."""
+        if self.consents:
+            try:
+                return self.consents.approved(digest)
+            except (BadInput, BadMessage, Changed) as error:
+                self.tell(f"{error.message}. {error.hint}")
+                raise _Refuse(Refusal.NOT_APPROVED) from error
         pin = self.pins.get(digest)
         job = adapter.find_job(self.client, self.server, pin["job"]) if pin else None
         if not pin or not job or job.status != "approved":
@@ -155,30 +167,64 @@ class Datasite:
         of them at a time use syft.
         """
         for name, file_id in self.channel.names(self.server).items():
-            envelope = Envelope("ask", "", name, 0)
-            try:
-                data, _ = self.channel.receive(self.server, file_id)
-                envelope = peek(data)
-                phase, side, request = self._accept(envelope, data)
-                reply = phase.answer(side, envelope.round, request)
-                out = _packed(envelope, reply, phase, side)
-                self.ledger.write(  # first: a crash never allows a second answer
-                    envelope,
-                    out,
-                    to=self.server,
-                    request=hashlib.sha256(data).hexdigest(),
-                    norm=_norm(side.plan, reply) if self.keep else None,
-                    epsilon=cost_of(side.plan),
-                )
-            except (_Refuse, BadMessage) as error:
-                reason = error.reason if isinstance(error, _Refuse) else Refusal.BAD_REQUEST
-                out = pack(
-                    replace(envelope, kind="refuse"), Parcel({"reason": int(reason)}), REFUSED
-                )
-            self.channel.send(self.server, name, out)
+            if message := self.reply(name, file_id):
+                self.channel.send(self.server, name, message)
+
+    def reply(
+        self, name: str, file_id: str, wanted: Callable[[], bool] = lambda: True
+    ) -> bytes | None:
+        """The answer to one message that waits, or a refusal, ready to be sent; it is in the ledger then.
+
+        None, and not entered, when the server does not want it any more. A server that has lost an
+        answer gets the same bytes again, where they were kept and the request is the same.
+        """
+        envelope = Envelope("ask", "", name, 0)
+        try:
+            data, _ = self.channel.receive(self.server, file_id)
+            envelope = peek(data)
+            digest = hashlib.sha256(data).hexdigest()
+            if again := self._given(envelope, digest):
+                return again
+            phase, side, request = self._accept(envelope, data)
+            reply = phase.answer(side, envelope.round, request)
+            out = _packed(envelope, reply, phase, side)
+            if not wanted():
+                return None
+            self.ledger.write(  # first: a crash never allows a second answer
+                envelope,
+                out,
+                to=self.server,
+                request=digest,
+                norm=_norm(side.plan, reply) if self.keep else None,
+                epsilon=cost_of(side.plan),
+            )
+        except (_Refuse, BadMessage) as error:
+            reason = error.reason if isinstance(error, _Refuse) else Refusal.BAD_REQUEST
+            refusal = replace(envelope, kind="refuse")
+            out = pack(refusal, Parcel({"reason": int(reason)}), REFUSED)
+            if self.consents:
+                self.ledger.write(refusal, out, to=self.server)
+        return out
+
+    def _given(self, envelope: Envelope, digest: str) -> bytes | None:
+        """The message that was given to this very request before, if it was kept."""
+        entry = self.ledger.answer_to(envelope)
+        if self.keep is None or entry is None or entry.request != digest:
+            return None
+        self.approved_plan(envelope.job)
+        try:
+            return self.ledger.message(entry.n)
+        except BadInput:
+            return None
+
+    @property
+    def users(self) -> Sequence[str]:
+        """The users of this worker. BadInput when the private data can't be read."""
+        return self._data().users.names
 
     def _accept(self, envelope: Envelope, data: bytes) -> tuple[Phase, WorkerSide, Parcel]:
-        """Hold a request against the approved plan, the ledger and the phase's schema."""
+        """Hold a request against the approved plan, the ledger, the owner's rules and the phase's
+        schema."""
         plan = self.approved_plan(envelope.job)
         phases = phases_of(plan)
         phase = phases.get(envelope.phase)
@@ -192,9 +238,27 @@ class Datasite:
             private = self._data()
         except (BadInput, OSError) as error:
             raise _Refuse(Refusal.NO_DATA) from error
+        own = len(private.users.names)
+        asked = len(request.arrays["users"]) if "users" in request.arrays else own
+        if reason := self._rules_against(plan, asked, len(data)):
+            self.tell(f"{envelope.phase} of round {envelope.round} is refused: {reason}")
+            raise _Refuse(Refusal.NOT_ALLOWED)
         memory = self._memory_of(envelope.job, envelope.round)
         memory.begin(first=phase.name == next(iter(phases)))
         return phase, _Side(plan, private, self.engine, memory), request
+
+    def _rules_against(self, plan: Plan, users_asked: int, size: int) -> str | None:
+        """What the owner's rules have against a request at this moment, if anything."""
+        now = datetime.now().astimezone()
+        return request_fault(
+            self.policy,
+            plan,
+            users_asked=users_asked,
+            now=now,
+            rounds_today=self.ledger.rounds_on(now.date()) if self.policy.max_rounds_a_day else 0,
+            epsilon_spent=self.ledger.epsilon_spent(),
+            request_bytes=size,
+        )
 
     def _memory_of(self, job: str, number: int) -> Memory:
         return Memory(self.memory or self.folder, job, number)

@@ -18,7 +18,7 @@ from nwp.corpus.types import Corpus
 from nwp.errors import BadMessage, BadSettings
 from nwp.federated.cohort import who_trains
 from nwp.federated.local import seed_for
-from nwp.federated.parcel import Envelope, Parcel, pack_each, peek, unpack
+from nwp.federated.parcel import Envelope, Parcel, pack_each
 from nwp.federated.plan import Plan, TrainPlan, plan_digest, plan_text
 from nwp.federated.protocol import FOR_ALL, Phase, Replies, Wait
 from nwp.temporary import TemporaryFolder
@@ -27,9 +27,10 @@ from nwp.text.tokenizer import words_of
 from nwp.workers import adapter
 from nwp.workers.arrivals import response_seconds, take_in
 from nwp.workers.channel import Channel, Tap
-from nwp.workers.datasite import DATA_FILE, REFUSED, Datasite, Refusal
+from nwp.workers.datasite import DATA_FILE, Datasite
 from nwp.workers.engines import Engine
 from nwp.workers.engines.computing import keep_memory
+from nwp.workers.jobs import Job, open_answer, request_name
 from nwp.workers.policy import NOTHING, Policy
 
 SERVER = "server@nwp.example"
@@ -52,16 +53,6 @@ def usual_workers(users: int) -> int:
     return max(1, min(8, users // 4))
 
 
-@dataclass(frozen=True)
-class Job:
-    """A submitted plan: its digest, the workers that approved it, and the others' reasons."""
-
-    plan: Plan
-    digest: str
-    approved: tuple[str, ...]
-    refused: Mapping[str, str]
-
-
 @dataclass
 class Simulation:
     """W workers and a server. A context manager: boxes are made on entry and deleted on exit.
@@ -73,7 +64,7 @@ class Simulation:
     """
 
     corpus: Corpus
-    deals: Mapping[str, tuple[str, ...]]
+    deals: Mapping[str, Sequence[str]]
     engine: Engine
     policy: Policy = field(default_factory=Policy)
     refusing: frozenset[str] = frozenset()
@@ -107,8 +98,8 @@ class Simulation:
         self.datasites: dict[str, Datasite] = {}
         for name, users in self.deals.items():
             client = owners[_email(name)]
-            private = _lines(only(self.corpus, users).users)
-            adapter.create_dataset(client, private, _mock(name), DATA_FILE, SERVER)
+            private = lines_of(only(self.corpus, users).users)
+            adapter.create_dataset(client, private, mock_of(name), DATA_FILE, SERVER)
             policy = NOTHING if name in self.refusing else self.policy
             self.datasites[name] = Datasite(
                 client, root / name, SERVER, policy, self.engine, self.tap, self._memory_of(name)
@@ -184,7 +175,7 @@ class _Exchange:
         answers: dict[str, Parcel] = {}
         absent = {w: self.job.refused[w] for w in requests if w in self.job.refused}
         channel, plan = self.simulation.channel, self.job.plan
-        name = f"{self.job.digest[:16]}.{number}.{phase.name}"
+        name = request_name(self.job.digest, number, phase)
         envelope, schema = Envelope("ask", self.job.digest, phase.name, number), phase.request(plan)
         asked = sorted(set(requests) - set(absent))
         parcels = {worker: requests[worker] for worker in asked}
@@ -206,7 +197,7 @@ class _Exchange:
                         raise BadMessage("it did not answer")
                     data, size = channel.receive(_email(worker), waiting[name])
                     up += size
-                    answer = self._open(data, phase, number)
+                    answer = open_answer(data, self.job, phase, number)
                     phase.check(plan, worker, answer)
                     answers[worker] = answer
                 except BadMessage as error:
@@ -222,34 +213,23 @@ class _Exchange:
             self.simulation.datasites[worker].channel.clear(SERVER)
         return Replies(answers, absent, down, up, late, waited)
 
-    def _open(self, data: bytes, phase: Phase, number: int) -> Parcel:
-        """An answer's content; BadMessage for a refusal, an old answer or a damaged one."""
-        about = peek(data)
-        if about.kind == "refuse":
-            _, refusal = unpack(data, REFUSED)
-            code = int(refusal.fields["reason"])
-            raise BadMessage(Refusal(code).words if code in list(Refusal) else "it refused")
-        if about != Envelope("answer", self.job.digest, phase.name, number):
-            raise BadMessage("its answer belongs to another request")
-        return unpack(data, phase.reply(self.job.plan))[1]
-
 
 def _email(worker: str) -> str:
     return f"{worker}@nwp.example"
 
 
-def _lines(users: Mapping[str, Sequence[str]]) -> Iterator[bytes]:
+def lines_of(users: Mapping[str, Sequence[str]]) -> Iterator[bytes]:
     """Messages as JSON lines, a user at a time."""
     for user, texts in users.items():
         rows = [{"user": user, "text": text} for text in texts]
         yield "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
 
 
-def _mock(name: str) -> Iterator[bytes]:
+def mock_of(name: str) -> Iterator[bytes]:
     """Made-up messages of the same form, from public words: what the server may look at."""
     rng, words = random.Random(name), public_order()[:500]
     users = {
         f"mock-{i}": [" ".join(rng.choices(words, k=rng.randint(3, 9))) for _ in range(10)]
         for i in range(1, 4)
     }
-    return _lines(users)
+    return lines_of(users)

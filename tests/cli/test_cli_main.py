@@ -64,6 +64,10 @@ def test_every_command_is_there() -> None:
         *("personal export", "personal import", "personal block", "personal unblock"),
         *("corpus list", "corpus get", "corpus formats", "corpus show", "corpus sample"),
         *("corpus split", "corpus verify", "corpus import", "corpus remove", "config show"),
+        *("worker init", "worker add", "worker run", "worker requests", "worker approve"),
+        *("worker deny", "worker revoke", "worker log", "worker show-sent"),
+        *("server init", "server invite", "server members", "server train", "server status"),
+        *("server stop", "server forget", "server rehearse"),
     }
 
 
@@ -74,7 +78,7 @@ def test_every_command_that_reports_takes_json(nwp: Nwp) -> None:
         if not group and "--json" not in nwp(*words, "--help").out
     }
 
-    assert without == {"demo", "prompt"}
+    assert without == {"demo", "prompt", "worker run"}
 
 
 @pytest.mark.parametrize("words", [("--help",), ("train", "--help"), ("corpus", "list")])
@@ -139,9 +143,9 @@ def test_kinds_of_errors_have_the_exit_codes_that_are_documented() -> None:
 
     found = {error.kind: error.exit_code for error in tree(NwpError)}
 
-    documented = {"bad-message": 1, **EXIT_CODES}
+    documented = {"bad-message": 1, "transport": 1, **EXIT_CODES}
     assert found == {kind: documented[kind] for kind in found}
-    assert len(found) == 9
+    assert len(found) == 10
 
 
 def _raise(error: BaseException) -> Any:

@@ -1,0 +1,373 @@
+"""`nwp server`: train one model with owners on their own machines."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nwp.cli.output import err, figure, megabytes, out, percent, print_json
+from nwp.cli.train import Corpus, Json, repeatable
+from nwp.errors import Interrupted
+
+app = typer.Typer(
+    help="Train one model with people who keep their text: invite, train, watch, forget.",
+    no_args_is_help=True,
+)
+
+Home = Annotated[
+    Path | None,
+    typer.Option(
+        "--home", metavar="DIR", envvar="NWP_SERVER", help="The server's folder, if not the usual."
+    ),
+]
+_WAIT, _LOCAL, _RUN = "How long to wait", "What owners do", "The run"
+
+
+def _home(home: Path | None) -> Path:
+    from nwp.tasks.joint import usual_home
+
+    return home or usual_home()
+
+
+@app.command("init")
+def init(
+    email: Annotated[str, typer.Option("--as", metavar="EMAIL", help="What owners call you.")],
+    transport: Annotated[
+        str, typer.Option(metavar="folder:PATH|drive:TOKENFILE", help="Where messages meet.")
+    ],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Make a server's folder and its keys.
+
+    Example:  nwp server init --as kajsa@lab.example --transport folder:/mnt/us
+    """
+    from nwp.tasks.joint import init_server
+
+    found = init_server(_home(home), email, transport)
+    if as_json:
+        print_json(found)
+        return
+    out().print(f"{found['home']}: made. Your key's fingerprint, for owners to compare:")
+    out().print(f"  {found['fingerprint']}")
+    out().print("next:  nwp server invite EMAIL...")
+
+
+@app.command("invite")
+def invite(
+    emails: Annotated[list[str], typer.Argument(metavar="EMAIL...", help="Of owners.")],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Invite owners. Tell each of them the command that this prints, over a channel you both trust.
+
+    Example:  nwp server invite ada@home.example grace@home.example
+    """
+    from nwp.tasks.joint import invite as run
+
+    found = run(_home(home), emails)
+    if as_json:
+        print_json({"invited": found})
+        return
+    for each in found:
+        out().print(f"{each['name']}  {each['email']}:")
+        out().print(f"  {each['command']}")
+
+
+@app.command("members")
+def members(home: Home = None, as_json: Json = False) -> None:
+    """Who was invited, who is there, and their keys' fingerprints.
+
+    Example:  nwp server members
+    """
+    from dataclasses import asdict
+
+    from nwp.tasks.joint import find_members
+    from nwp.workers.parties import short
+
+    found = find_members(_home(home), lambda text: err().print(f"warning: {text}"))
+    if as_json:
+        print_json({"members": [{**asdict(m), "there": m.is_there} for m in found]})
+        return
+    if not found:
+        out().print("nobody was invited yet:  nwp server invite EMAIL...")
+    for member in found:
+        state = "has left" if member.left else "there" if member.is_there else "not there yet"
+        users = f"{member.users} users" if member.users else ""
+        out().print(f"{member.name}  {member.email}  {state}  {users}".rstrip())
+        if member.fingerprint:
+            out().print(f"    {short(member.fingerprint)}")
+
+
+@app.command("train")
+def train(
+    out_folder: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Where the bundle and its run go.")
+    ],
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds at most.")] = 60,
+    cohort: Annotated[
+        int, typer.Option(min=0, help="Users a round; 0: a twentieth, but 8 or more.")
+    ] = 0,
+    seed: Annotated[int, typer.Option(help="Decides all that is drawn.")] = 0,
+    base: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="BUNDLE|none",
+            help="Start from this bundle and its words, if not from the one that ships; none: from "
+            "nothing, and owners with k users and more are asked for the words that these share.",
+        ),
+    ] = "",
+    k: Annotated[int, typer.Option(min=1, help="Users of an owner who must share a word.")] = 3,
+    embedding: Annotated[int, typer.Option(min=1, rich_help_panel=_RUN)] = 96,
+    hidden: Annotated[int, typer.Option(min=1, rich_help_panel=_RUN)] = 192,
+    public_words: Annotated[int, typer.Option(min=0, max=20_000, rich_help_panel=_RUN)] = 5_000,
+    learning_rate: Annotated[
+        float, typer.Option(rich_help_panel=_LOCAL, help="Of plain SGD.")
+    ] = 4.0,
+    epochs: Annotated[int, typer.Option(min=1, rich_help_panel=_LOCAL, help="A round.")] = 1,
+    batch: Annotated[int, typer.Option(min=0, rich_help_panel=_LOCAL, help="Messages.")] = 16,
+    clip_norm: Annotated[
+        float, typer.Option(rich_help_panel=_LOCAL, help="Longest gradient; 0: any.")
+    ] = 0.5,
+    dropout: Annotated[
+        float | None,
+        typer.Option(min=0, max=0.9, rich_help_panel=_LOCAL, help="Else the bundle's."),
+    ] = None,
+    precision: Annotated[
+        str, typer.Option(metavar="fp32|bf16", rich_help_panel=_LOCAL, help="Of products.")
+    ] = "fp32",
+    uplink: Annotated[
+        str, typer.Option(metavar="fp32|bf16|int8", rich_help_panel=_LOCAL, help="Of updates.")
+    ] = "fp32",
+    downlink: Annotated[
+        str, typer.Option(metavar="fp32|bf16", rich_help_panel=_LOCAL, help="Of weights.")
+    ] = "fp32",
+    server_learning_rate: Annotated[float, typer.Option(rich_help_panel=_RUN)] = 0.03,
+    averaging: Annotated[
+        float,
+        typer.Option(min=0, max=0.9999, rich_help_panel=_RUN, help="Of the server's weights."),
+    ] = 0.0,
+    validate_every: Annotated[int, typer.Option(min=1, rich_help_panel=_RUN)] = 5,
+    patience: Annotated[
+        int, typer.Option(min=0, rich_help_panel=_RUN, help="Validations without a better one.")
+    ] = 0,
+    storage: Annotated[
+        str, typer.Option(metavar="fp32|bf16|int8", rich_help_panel=_RUN, help="Of the bundle.")
+    ] = "fp32",
+    least: Annotated[
+        int, typer.Option(min=1, rich_help_panel=_WAIT, help="Members to begin with.")
+    ] = 2,
+    gather: Annotated[
+        float, typer.Option(min=0, rich_help_panel=_WAIT, help="Seconds for the others to come.")
+    ] = 60.0,
+    answer: Annotated[
+        float, typer.Option(min=0, rich_help_panel=_WAIT, help="Seconds for an answer.")
+    ] = 600.0,
+    grace: Annotated[
+        float,
+        typer.Option(min=0, rich_help_panel=_WAIT, help="Seconds for who was silent last time."),
+    ] = 5.0,
+    quorum: Annotated[
+        float,
+        typer.Option(min=0, max=1, rich_help_panel=_WAIT, help="Share of those asked, at least."),
+    ] = 0.5,
+    longest: Annotated[
+        float, typer.Option(min=0, rich_help_panel=_WAIT, help="Seconds to wait for a quorum.")
+    ] = 86_400.0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Begin anew where a run exists.")] = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Train with the members who are there. Owners may come, go, sleep and come back.
+
+    Example:  nwp server train --out ours --rounds 100 --uplink bf16 --downlink bf16
+
+    Ctrl-C, or nwp server stop, ends it after its round; --resume goes on, also after the machine died.
+    """
+    from nwp.cli.progress import watching
+    from nwp.federated.compression import Compression
+    from nwp.federated.local import LocalWork
+    from nwp.federated.optimizers import ServerOptimizer
+    from nwp.tasks.joint import JointOptions, default_base, train_jointly
+    from nwp.tasks.train import TrainOptions
+    from nwp.workers.network import Patience
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    options = TrainOptions(
+        k=k,
+        embedding=embedding,
+        hidden=hidden,
+        public_words=public_words,
+        dropout=dropout,
+        local=LocalWork(epochs, batch, learning_rate, clip_norm=clip_norm, precision=precision),
+        server=ServerOptimizer("fedadam", learning_rate=server_learning_rate, averaging=averaging),
+        compression=Compression.chosen(downlink, uplink, None),
+        rounds=rounds,
+        cohort=cohort,
+        validate_every=validate_every,
+        patience=patience,
+        seed=seed,
+        base=None if base == "none" else base or default_base(),
+        storage=storage,
+    )
+    wait = Patience(answer, grace, longest, longest, quorum)
+    try:
+        with watching() as progress:
+            result = train_jointly(
+                _home(home),
+                out_folder,
+                options,
+                JointOptions(least, gather, wait),
+                command=repeatable(),
+                resume=resume,
+                force=force,
+                watcher=progress.watcher(),
+                tell=lambda text: err().print(text),
+            )
+    except KeyboardInterrupt:
+        again = shlex.join(["nwp", *sys.argv[1:], *(() if resume else ("--resume",))])
+        raise Interrupted(
+            "training stopped after its last finished round", f"Go on with:  {again}"
+        ) from None
+    if as_json:
+        print_json(result)
+        return
+    valid = result["valid"]
+    out().print(
+        f"{result['model']}: {result['rounds']} rounds over {result['users']} users of "
+        f"{result['workers']} members in {result['seconds']} s\n"
+        f"valid perplexity {figure(valid['perplexity'])}, top-1 {percent(valid['top1'])}, "
+        f"top-3 {percent(valid['top3'])} (best: round {result['best_round']})\n"
+        f"moved: {megabytes(result['bytes_down'])} of weights down, "
+        f"{megabytes(result['bytes_up'])} of updates and counts up, no message\n"
+        f"next:  {shlex.join(['nwp', 'prompt', '--model', str(out_folder)])}"
+    )
+
+
+@app.command("status")
+def status(home: Home = None, as_json: Json = False) -> None:
+    """What a training under way is doing, and who took part in its last round.
+
+    Example:  nwp server status --json
+    """
+    from nwp.tasks.joint import read_status
+
+    found = read_status(_home(home))
+    if as_json:
+        print_json(found)
+        return
+    state = "at work" if found["running"] else "not running"
+    out().print(f"{found['email']}: {state}; {found.get('doing', 'nothing was trained yet')}")
+    if found.get("round"):
+        out().print(
+            f"round {found['round']} of {found.get('rounds', '?')}: {found['users']} users in "
+            f"{found['seconds']} s, valid perplexity {figure(found.get('perplexity'))}"
+        )
+    for member in found["members"]:
+        away = (found.get("absent") or {}).get(member["name"], "")
+        out().print(
+            f"  {member['name']}  {member['email']}  {member['users']} users  {away}".rstrip()
+        )
+
+
+@app.command("stop")
+def stop(home: Home = None, as_json: Json = False) -> None:
+    """Let a training end after its round; --resume goes on with it.
+
+    Example:  nwp server stop
+    """
+    from nwp.tasks.joint import stop as run
+
+    found = run(_home(home))
+    if as_json:
+        print_json(found)
+        return
+    out().print(f"it will stop after round {found['round'] + 1}")
+
+
+@app.command("forget")
+def forget(
+    member: Annotated[str, typer.Argument(metavar="MEMBER", help="Its name or e-mail.")],
+    model: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A bundle that it may have helped to train.")
+    ] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Ask a member for nothing more, and tell what of it remains in a model.
+
+    Example:  nwp server forget ada@home.example --model ours
+
+    Weights that a member has helped to make keep its influence: only training anew without it, from
+    a bundle of before, makes a model that never saw it.
+    """
+    from nwp.tasks.joint import forget as run
+
+    found = run(_home(home), member, model)
+    if as_json:
+        print_json(found)
+        return
+    out().print(f"{found['member']} ({found['email']}) is asked for nothing more")
+    if found["influence"]:
+        out().print(
+            f"its updates are in {model}: {found['rounds']} rounds, the first {found['first_round']}. "
+            "That can't be taken out.\nA model without it:  nwp server train --out NEW   "
+            "then delete the old one wherever it went"
+        )
+    elif model:
+        out().print(f"no update of it is in {model}")
+
+
+@app.command("rehearse")
+def rehearse(
+    corpus: Corpus,
+    owners: Annotated[
+        int, typer.Option(min=2, help="Processes, each with its share of users.")
+    ] = 5,
+    rounds: Annotated[int, typer.Option(min=1)] = 5,
+    cohort: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option()] = 0,
+    base: Annotated[
+        str, typer.Option("--from", metavar="BUNDLE|none", help="If not the one that ships.")
+    ] = "",
+    embedding: Annotated[int, typer.Option(min=1)] = 32,
+    hidden: Annotated[int, typer.Option(min=1)] = 64,
+    kill: Annotated[
+        int, typer.Option(min=0, help="Kill and restart an owner, or the server, so many times.")
+    ] = 0,
+    keep: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Leave all folders there, to look at.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """A server and owners as separate processes over a folder on this machine, held against the
+    simulation: the same weights, bit for bit.
+
+    Example:  nwp server rehearse sample --owners 5 --rounds 5 --from none
+    """
+    from nwp.cli.reading import read_corpus
+    from nwp.tasks.rehearsal import RehearsalOptions
+    from nwp.tasks.rehearsal import rehearse as run
+
+    found = read_corpus(corpus, "", "", "", "me", skip_bad_lines=False)
+    options = RehearsalOptions(owners, rounds, cohort, seed, base, embedding, hidden, kill)
+    result = run(found, options, keep, tell=lambda text: err().print(text))
+    if as_json:
+        print_json(result)
+        return
+    same = "the same, bit for bit" if result["same"] else "NOT the same"
+    out().print(
+        f"{owners} owners and a server, {result['rounds']} rounds in {result['seconds']} s "
+        f"(the simulation alone: {result['simulation_seconds']} s)\n"
+        f"weights: {same}\n"
+        f"a round: {result['round_seconds']} s, {megabytes(result['round_bytes'])}; "
+        f"left in the shared folder: {megabytes(result['shared_bytes'])} in "
+        f"{result['shared_files']} files"
+    )

@@ -1,0 +1,161 @@
+"""An owner's side while it attends: read what the server wants, decide, answer, tidy up.
+
+All that is read or sent are messages over the channel. Nothing of PySyft's file exchange runs on an
+owner's machine: a message is what the server has signed, or it is nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from nwp.errors import BadMessage, TransportError
+from nwp.federated.parcel import Envelope
+from nwp.federated.plan import read_plan
+from nwp.workers.consent import Consents
+from nwp.workers.datasite import Datasite
+from nwp.workers.offers import (
+    DECISION,
+    HELLO,
+    OFFER,
+    Decision,
+    decision_name,
+    offer_name,
+    read_offer,
+    write_decision,
+    write_hello,
+)
+from nwp.workers.policy import Policy, fault
+
+_SOONEST = 0.02  # seconds between two looks right after something came
+_MOST_BACKING_OFF = 60.0
+
+
+@dataclass
+class Attendant:
+    """Works for one datasite. `rules` gives the owner's rules as they are now, `tell` gets lines for the
+    owner; `slowest` is the longest time between two looks, in seconds."""
+
+    site: Datasite
+    consents: Consents
+    rules: Callable[[], Policy]
+    tell: Callable[[str], None] = lambda text: None
+    slowest: float = 2.0
+    _handled: set[str] = field(default_factory=set)
+    _said: dict[str, Decision] = field(default_factory=dict)
+
+    def greet(self) -> None:
+        """Tell the server that this owner is there, with how many users."""
+        envelope, message = write_hello(len(self.site.users))
+        self._send(HELLO, envelope, message)
+
+    def attend(self, until: Callable[[], bool] = lambda: False) -> None:
+        """Look, answer and rest until told to stop. A transport that fails is tried again."""
+        pause = _SOONEST
+        back_off = self.slowest
+        while not until():
+            try:
+                came = self.look()
+                back_off = self.slowest
+            except TransportError as error:
+                self.tell(f"{error.message}; trying again in {back_off:.0f} s")
+                time.sleep(back_off)
+                back_off = min(_MOST_BACKING_OFF, 2 * back_off)
+                continue
+            pause = _SOONEST if came else min(self.slowest, pause * 1.3)
+            time.sleep(pause)
+
+    def look(self) -> bool:
+        """One look at what has come; did anything have to be done?"""
+        self.site.policy = self.rules()
+        waiting = self.site.channel.names(self.site.server)
+        busy = False
+        for name, file_id in waiting.items():
+            if name.startswith(OFFER) and file_id not in self._handled:
+                self._handled.add(file_id)
+                self._consider(name, file_id)
+                busy = True
+        busy |= self._decisions(waiting)
+        for name, file_id in waiting.items():
+            if not name.startswith(OFFER) and file_id not in self._handled:
+                busy |= self._request(name, file_id)
+        self._tidy(set(waiting))
+        self._handled &= set(waiting.values())
+        return busy
+
+    def _consider(self, name: str, file_id: str) -> None:
+        """A plan has come: keep it, and decide by the owner's rules where they decide."""
+        try:
+            data, _ = self.site.channel.receive(self.site.server, file_id)
+            digest, text = read_offer(data)
+        except BadMessage as error:
+            self.tell(f"what came as {name} is no plan: {error.message}")
+            return
+        if self.consents.came(digest, text).decision != Decision.PENDING:
+            return
+        plan, policy = read_plan(text), self.site.policy
+        if reason := fault(policy, plan):
+            self.consents.decide(digest, Decision.DENIED, by="policy", reason=reason)
+            self.tell(f"a {plan.kind} plan {digest[:12]} was denied by your rules: {reason}")
+        elif policy.approve == "auto":
+            self.consents.decide(digest, Decision.APPROVED, by="policy")
+            self.tell(f"a {plan.kind} plan {digest[:12]} was approved by your rules")
+        else:
+            place = self.consents.all[digest].place
+            self.tell(
+                f"a {plan.kind} plan {digest[:12]} waits for you:  nwp worker requests    "
+                f"nwp worker approve {place}"
+            )
+
+    def _decisions(self, waiting: dict[str, str]) -> bool:
+        """Tell the server what was decided, of plans that it still offers."""
+        busy = False
+        for digest, asked in self.consents.all.items():
+            if offer_name(digest) not in waiting or self._said.get(digest) == asked.decision:
+                continue
+            envelope, message = write_decision(digest, asked.decision)
+            self._send(decision_name(digest), envelope, message)
+            self._said[digest] = asked.decision
+            busy = True
+        return busy
+
+    def _request(self, name: str, file_id: str) -> bool:
+        """A request has come; one under a plan that is not decided yet waits."""
+        for digest, asked in self.consents.all.items():
+            if name.startswith(digest[:16]) and asked.decision == Decision.PENDING:
+                return False
+        self._handled.add(file_id)
+        began = time.perf_counter()
+        server, channel = self.site.server, self.site.channel
+        message = self.site.reply(name, file_id, lambda: name in channel.names(server))
+        if message:
+            size = channel.send(server, name, message)
+            took = time.perf_counter() - began
+            self.tell(f"{_in_words(name)}: {size:,} bytes sent after {took:.1f} s")
+        else:
+            self.tell(f"{_in_words(name)}: the server did not wait, nothing was sent")
+        return True
+
+    def _send(self, name: str, envelope: Envelope, message: bytes) -> None:
+        self.site.ledger.write(envelope, message, to=self.site.server)
+        self.site.channel.send(self.site.server, name, message)
+
+    def _tidy(self, waiting: set[str]) -> None:
+        """Take back what the server does not wait for any more."""
+        sent = self.site.channel.names(self.site.server, outgoing=True)
+        stale = [
+            name
+            for name in sent
+            if name != HELLO
+            and name not in waiting
+            and not (name.startswith(DECISION) and OFFER + name[len(DECISION) :] in waiting)
+        ]
+        if stale:
+            self.site.channel.withdraw(self.site.server, *stale)
+
+
+def _in_words(name: str) -> str:
+    """The name of a request (`jobs.request_name`) for people."""
+    parts = name.split(".")
+    return f"round {parts[1]}, {parts[2]}" if len(parts) == 3 else name

@@ -1,0 +1,222 @@
+"""The server among owners who are somewhere else: messages wait in a shared place until they are read.
+
+It offers plans, asks, waits and takes in as `nwp.workers.simulation` does, and training can't tell
+the difference. What differs is time: owners come, go, sleep and come back. A request lies in its
+owner's inbox for as long as the server wants its answer; the server takes it away when it doesn't,
+and then the owner takes away the answer: nothing piles up, and nothing is sent that nobody wants.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from nwp.errors import BadMessage, NoQuorum
+from nwp.federated.parcel import Envelope, Parcel, pack_each
+from nwp.federated.plan import Plan, plan_digest
+from nwp.federated.protocol import FOR_ALL, Phase, Replies, Wait
+from nwp.workers import adapter
+from nwp.workers.channel import Channel, Tap
+from nwp.workers.jobs import Job, open_answer, request_name
+from nwp.workers.members import Member
+from nwp.workers.offers import (
+    Decision,
+    decision_name,
+    offer_name,
+    read_decision,
+    write_offer,
+)
+
+_SOONEST, _LATEST = 0.02, 2.0  # seconds between two looks
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long the server waits, in seconds of its own clock.
+
+    For answers: `answer`, then it goes on without the silent ones if `quorum` (a share of those
+    asked) is there, and else until it is, `longest` in all. Whoever was silent the last time is
+    waited for no longer than `grace` once the others are done. For decisions on a plan: `decision`.
+    """
+
+    answer: float = 600.0
+    grace: float = 5.0
+    longest: float = 24 * 3600.0
+    decision: float = 24 * 3600.0
+    quorum: float = 0.5
+
+    def least(self, asked: int) -> int:
+        """How many of those asked make a quorum."""
+        return max(1, math.ceil(self.quorum * asked))
+
+
+@dataclass
+class Network:
+    """The server's view: `members` by the names that plans call them. `tell` gets lines of progress."""
+
+    client: adapter.Client
+    members: Mapping[str, Member]
+    patience: Patience = field(default_factory=Patience)
+    tell: Callable[[str], None] = lambda text: None
+    tap: Tap | None = None
+    _silent: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.channel = Channel(self.client, self.tap)
+
+    @property
+    def deals(self) -> Mapping[str, Sequence[int]]:
+        """Worker name to its users, of whom the server knows nothing but how many they are."""
+        return {name: range(member.users) for name, member in self.members.items()}
+
+    def submit(self, plan: Plan, name: str) -> Job:
+        """Offer a plan to all members; returns when all have decided, or enough of them and no more
+        time is left. Those who decide later take part from then on.
+
+        NoQuorum when too few have approved by then.
+        """
+        job = Job(plan, plan_digest(plan), (), {})
+        _, message = write_offer(plan)
+        for member in self.members.values():
+            # After a restart the offer may lie there already, and even be answered.
+            if offer_name(job.digest) not in self.channel.names(member.email, outgoing=True):
+                self.channel.send(member.email, offer_name(job.digest), message)
+        began, pause, told = time.monotonic(), _SOONEST, ""
+        least = self.patience.least(len(self.members))
+        while True:
+            job = self.decisions(job)
+            open_ = [m for m in self.members if m not in job.approved and _open(job, m)]
+            passed = time.monotonic() - began
+            enough = len(job.approved) >= least
+            if not open_ or (enough and passed > self.patience.grace and passed > 60):
+                break
+            if passed > self.patience.decision or len(job.approved) + len(open_) < least:
+                break
+            said = f"{name}: {len(job.approved)} of {len(self.members)} owners have approved"
+            if said != told and passed > 1:
+                self.tell(f"{said}; waiting for {', '.join(sorted(open_))}")
+                told = said
+            pause = _rest(pause)
+        if len(job.approved) < least:
+            reasons = "; ".join(f"{w}: {why}" for w, why in sorted(job.refused.items()))
+            raise NoQuorum(
+                f"{len(job.approved)} of {len(self.members)} owners have approved the plan, at "
+                f"least {least} must ({reasons})",
+                "Ask them to look: nwp worker requests. The same command goes on from here.",
+            )
+        return job
+
+    def decisions(self, job: Job) -> Job:
+        """The job with what owners have decided by now."""
+        approved, refused = set(job.approved), dict(job.refused)
+        for name, member in self.members.items():
+            if name in approved:
+                continue
+            decision = Decision.PENDING
+            try:
+                said = self.channel.names(member.email).get(decision_name(job.digest))
+                if said:
+                    data, _ = self.channel.receive(member.email, said)
+                    decision = read_decision(data, job.digest)
+            except BadMessage as error:
+                refused[name] = error.message
+                continue
+            if decision == Decision.APPROVED:
+                approved.add(name)
+                refused.pop(name, None)
+            else:
+                refused[name] = decision.words
+        return Job(job.plan, job.digest, tuple(sorted(approved)), refused)
+
+    def exchange(self, job: Job) -> _Exchange:
+        """The way to reach the members under a job."""
+        return _Exchange(self, job)
+
+    def close(self, job: Job) -> None:
+        """Take the plan away from all members: they tidy up then."""
+        for member in self.members.values():
+            self.channel.clear(member.email)
+
+
+@dataclass
+class _Exchange:
+    """Sends the requests of a phase and waits for the answers (`protocol.Exchange`)."""
+
+    network: Network
+    job: Job
+
+    def __call__(
+        self, phase: Phase, number: int, requests: Mapping[str, Parcel], wait: Wait = FOR_ALL
+    ) -> Replies:
+        network, channel = self.network, self.network.channel
+        if any(worker not in self.job.approved for worker in requests):
+            self.job = network.decisions(self.job)
+        plan, approved = self.job.plan, self.job.approved
+        absent = {w: self.job.refused.get(w, "it is away") for w in requests if w not in approved}
+        name = request_name(self.job.digest, number, phase)
+        envelope = Envelope("ask", self.job.digest, phase.name, number)
+        parcels = {worker: requests[worker] for worker in sorted(set(requests) - set(absent))}
+        down, up, began, pause, told = 0, 0, time.monotonic(), _SOONEST, False
+        for worker, message in pack_each(envelope, parcels, phase.request(plan)):
+            down += channel.send(network.members[worker].email, name, message)
+        answers: dict[str, Parcel] = {}
+        pending = set(parcels)
+        while True:
+            for worker in sorted(pending):
+                email = network.members[worker].email
+                waiting = channel.names(email)
+                if name not in waiting:
+                    continue
+                pending.discard(worker)
+                try:
+                    data, size = channel.receive(email, waiting[name])
+                    up += size
+                    answer = open_answer(data, self.job, phase, number)
+                    phase.check(plan, worker, answer)
+                    answers[worker] = answer
+                except BadMessage as error:
+                    absent[worker] = error.message
+                pause = _SOONEST
+            passed = time.monotonic() - began
+            if self._is_over(wait, answers, pending, len(parcels), passed):
+                break
+            if passed > 10 and not told:
+                told = True
+                network.tell(f"round {number}: waiting for {', '.join(sorted(pending))}")
+            pause = _rest(pause)
+        for worker in parcels:
+            channel.withdraw(network.members[worker].email, name)
+        network._silent = (network._silent - set(answers)) | pending
+        waited = time.monotonic() - began
+        return Replies(answers, absent, down, up, tuple(sorted(pending)), waited)
+
+    def _is_over(
+        self,
+        wait: Wait,
+        answers: Mapping[str, Parcel],
+        pending: set[str],
+        asked: int,
+        passed: float,
+    ) -> bool:
+        patience = self.network.patience
+        if not pending or wait.enough(answers):
+            return True
+        if wait.limit:
+            return passed > wait.limit
+        if len(answers) < patience.least(asked):
+            return passed > patience.longest
+        grace = patience.grace if pending <= self.network._silent else patience.answer
+        return passed > grace
+
+
+def _open(job: Job, worker: str) -> bool:
+    """Has its owner not decided yet?"""
+    return job.refused.get(worker) == Decision.PENDING.words
+
+
+def _rest(pause: float) -> float:
+    """Sleep, and give the next pause: the longer nothing comes, the rarer the looks."""
+    time.sleep(pause)
+    return min(_LATEST, pause * 1.3)
