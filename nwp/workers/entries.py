@@ -15,8 +15,8 @@ from nwp.errors import BadInput
 KINDS = ("answer", "refuse", "hello", "decision", "receipt")
 NONE_BEFORE = "0" * 64
 _BROKEN = (
-    "Nothing is answered with it, for what was answered before can't be told. Put back a copy of it; "
-    "or move it away, look into who changed it, and withdraw every approval before a new one begins."
+    "Nothing is answered with it, for what was answered before can't be told; an older copy lacks the "
+    "last answers. Withdraw every approval, move it away to look into who changed it, and begin anew."
 )
 
 
