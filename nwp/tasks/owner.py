@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -163,8 +164,24 @@ def attend(
     """Work for the server until told to stop: enrol, then decide and answer.
 
     BadInput when another process does, or there is no text yet; Refused when the server's key is not
-    the one that the invitation told.
+    the one that the invitation told, or not one that the rules trust.
     """
+    with at_work(home, processes=processes, tell=tell, until=until) as attendant:
+        if attendant:
+            tell("waiting for plans and rounds; Ctrl-C stops, and nothing is lost")
+            attendant.attend(until)
+
+
+@contextlib.contextmanager
+def at_work(
+    home: Path,
+    *,
+    processes: int = 1,
+    tell: Callable[[str], None] = lambda text: None,
+    until: Callable[[], bool] = lambda: False,
+) -> Iterator[Attendant | None]:
+    """Enrol and greet; what `attend` does then can be done look by look. None when told to stop before
+    the server has come. Errors as from `attend`."""
     party = read_party(home)
     with alone(home):
         policy = read_policy(home / POLICY)
@@ -176,10 +193,11 @@ def attend(
         tell(f"  {short(adapter.fingerprint(client))}")
         party = _enrolled(party, policy, client, tell, until)
         if until():
+            yield None
             return
         tell(f"the key of {party.server} has the fingerprint")
         tell(f"  {short(party.fingerprint)}")
-        engine = make_engine(processes)
+        engine, consents = make_engine(processes), Consents(home)
         try:
             site = Datasite(
                 client,
@@ -188,13 +206,12 @@ def attend(
                 policy,
                 engine,
                 keep=home / SENT,
-                consents=Consents(home),
+                consents=consents,
                 tell=tell,
             )
-            attendant = Attendant(site, Consents(home), _rules(home / POLICY, policy, tell), tell)
+            attendant = Attendant(site, consents, _rules(home / POLICY, policy, tell), tell)
             attendant.greet()
-            tell("waiting for plans and rounds; Ctrl-C stops, and nothing is lost")
-            attendant.attend(until)
+            yield attendant
         finally:
             engine.close()
 
