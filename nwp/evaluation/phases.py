@@ -16,6 +16,7 @@ from nwp.evaluation.scoring import count_group, count_rows, in_groups
 from nwp.evaluation.slices import BINS, ROWS, Slices
 from nwp.evaluation.slices import COLUMNS as SLICE_COLUMNS
 from nwp.evaluation.weighing import expert_received, expert_specs
+from nwp.federated import noise
 from nwp.federated.local import seed_for
 from nwp.federated.parcel import ArraySpec, Parcel, Schema
 from nwp.federated.plan import EvaluatePlan, Plan, SurveyPlan, TrainPlan
@@ -92,7 +93,7 @@ def _evaluate(worker: WorkerSide, number: int, request: Parcel) -> Parcel:
     counts = np.concatenate(every)
     arrays: dict[str, Any] = {"slices": slices.table, "bins": slices.bins}
     if plan.epsilon:
-        arrays["histogram"] = noisy.noisy(noisy.histogram(counts), plan.epsilon)
+        arrays["histogram"] = noise.noisy(noisy.histogram(counts), plan.epsilon)
     arrays["counts"] = counts if plan.rows else _sum(counts)[None]
     return Parcel({"users": len(users)}, arrays)
 
