@@ -56,7 +56,7 @@ def test_every_command_is_there() -> None:
 
     assert names == {
         *("demo", "train", "evaluate", "compare", "suggest", "prompt", "serve", "bench"),
-        "personalize",
+        *("personalize", "query"),
         "model export",
         "model ngrams",
         *("runs list", "runs show", "runs compare", "runs plot", "runs forget"),
