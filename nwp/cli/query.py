@@ -154,10 +154,10 @@ def _about(found: dict[str, Any], answer: Answer) -> list[str]:
             f"deviation. A user counts for at most {plan.per_user:,} messages and {plan.per_user:,} "
             "words. More queries add up."
         )
-    elif plan.what == "lengths":
+    elif plan.what in ("lengths", "unknown"):
         lines.append(
-            f"Left out: lengths that fewer than {plan.min_users} users of a worker have there, and those "
-            f"(-) of fewer than {answer.shown_by} workers."
+            f"Left out: what fewer than {plan.min_users} users of a worker have there, and (-) what fewer "
+            f"than {answer.shown_by} workers tell."
         )
     elif plan.what == "words":
         lines.append(

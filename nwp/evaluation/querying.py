@@ -6,6 +6,8 @@ It counts as validation does (`nwp.evaluation.phases`); users' rows are bounded 
 
 from __future__ import annotations
 
+import math
+
 from nwp.errors import BadMessage
 from nwp.evaluation.counts import COLUMNS, FloatArray
 from nwp.evaluation.phases import run_some
@@ -62,12 +64,12 @@ def _bounded(plan: QueryPlan, row: FloatArray) -> tuple[int, int]:
     mean of all of them, which is bounded, too. BadMessage for what is no number, without noise."""
     words, nats = int(row[_KNOWN]), float(row[_NLL])
     if plan.epsilon:
-        mean = nats / words
+        mean = MOST_NATS if math.isnan(nats) else min(nats / words, MOST_NATS)
         words = min(words, plan.per_user)
-        nats = words * (mean if 0 <= mean <= MOST_NATS else MOST_NATS)
-    elif not 0 <= nats < _MOST:
+        nats = words * mean
+    elif not nats < _MOST:  # NaN, too
         raise BadMessage("a model whose figures are no numbers")
-    return words, round(nats * FINE)
+    return words, round(max(nats, 0.0) * FINE)  # rounding may have made a probability more than 1
 
 
 QUERY_MODEL = Phase("query", _request, query_reply, _answer, check_answer)

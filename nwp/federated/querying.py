@@ -4,10 +4,10 @@ The rules hold on the worker, before anything leaves; the server is not trusted:
 
 - Who has no word in the part asked for (with a model: no word that the model knows) is left out. With
   fewer users than the plan's minimum the worker refuses.
-- Without noise each count that leaves is over at least that many users, too: a bin of lengths that
-  fewer of them have is left empty, and a share of unknown words is refused where fewer wrote an unknown
-  word, or a known one. A word leaves only when k users wrote it; a worker with fewer users than k speaks
-  of words of the public list alone, which the minimum of users must have written.
+- Without noise each count that leaves is over at least that many users, too, or it is left out, as 0: a
+  bin of lengths that fewer of them have, or unknown words that fewer of them wrote. A word leaves only
+  when k users wrote it; a worker with fewer users than k speaks of words of the public list alone, which
+  the minimum of users must have written.
 - With noise each user counts for at most `per_user` messages and `per_user` words (their first ones; of
   a perplexity as many words, at their mean), and every count has two-sided geometric noise from the
   operating system's randomness. The plan's epsilon is split alike between the number of users and each
@@ -130,10 +130,7 @@ def summed_up(plan: QueryPlan, rows: Iterable[Sequence[int]], rng: Random = SYST
     if plan.epsilon:
         users, *noisy = noisy_each([users, *total.tolist()], epsilons(plan), rng)
         return Parcel({"users": users}, {"counts": np.array(noisy, np.int64)})
-    if plan.what == "lengths":
-        total[wrote < plan.min_users] = 0
-    elif plan.what == "unknown" and min(wrote) < plan.min_users:
-        raise too_few_users()
+    total[wrote < plan.min_users] = 0
     return Parcel({"users": users}, {"counts": total})
 
 
@@ -259,7 +256,7 @@ def describe_query(plan: QueryPlan) -> str:
     """What the plan asks of a worker, in words for its owner."""
     asked = _ASKED[plan.what].format(k=plan.k, least=plan.min_users, size=len(plan.words))
     said = [
-        f"Asks {asked}: one sum over the worker's users, over {_PARTS[plan.part]}.",
+        f"Asks {asked}: one sum over the worker's users, over {_PARTS[plan.part]}, and of how many users.",
         f"The worker refuses with fewer than {plan.min_users} users who have text there.",
     ]
     if plan.epsilon:

@@ -103,7 +103,9 @@ class Answer:
             error = {"messages": error[str(BINS[0])]} if error else {}
         elif self.plan.what == "unknown":
             pair = counts["unknown"], counts["known"]
-            found = {"words": sum(pair), "unknown": pair[0], "rate": _rate(*pair)}
+            unknown = self._shown("unknown")
+            rate = None if unknown is None else _rate(*pair)
+            found = {"words": sum(pair), "unknown": unknown, "rate": rate}
             if error:
                 found["between"] = _between(_rate, pair, (error["unknown"], error["known"]))
                 error = {"words": sum(error[n] for n in columns(self.plan)), **error}
