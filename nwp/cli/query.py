@@ -19,67 +19,78 @@ _NOISE = "Noise"
 _WHO = "Who must take part"
 
 
+What = Annotated[
+    str,
+    typer.Argument(
+        metavar="WHAT",
+        help="size (users, messages, words), lengths (messages by their words), words (the most "
+        "frequent that k users share), unknown (words that a model's vocabulary lacks) or "
+        "perplexity (of a model).",
+    ),
+]
+OfModel = Annotated[
+    Path | None,
+    typer.Option(
+        "--model",
+        metavar="DIR",
+        help="The bundle, for unknown and perplexity; otherwise the one that ships.",
+    ),
+]
+Split = Annotated[
+    str,
+    typer.Option(
+        "--split",
+        metavar="PART",
+        help="Part of each user's messages: train, valid, test or all; otherwise test with a "
+        "model, all without.",
+    ),
+]
+Top = Annotated[int, typer.Option(min=1, help="Words to show at most.")]
+SharedBy = Annotated[
+    int, typer.Option("-k", help="Users of a worker who must share a word before it leaves.")
+]
+MinUsers = Annotated[
+    int,
+    typer.Option(
+        rich_help_panel=_WHO,
+        help="Users with text that a worker must have; else it refuses. Owners may want more.",
+    ),
+]
+MinWorkers = Annotated[
+    int,
+    typer.Option(
+        rich_help_panel=_WHO, help="Workers who must answer before the sum is told; 2 or more."
+    ),
+]
+Epsilon = Annotated[
+    float,
+    typer.Option(
+        rich_help_panel=_NOISE,
+        help="Noise on each worker that makes this one answer so differentially private for "
+        "users; 0: none. More queries add up.",
+    ),
+]
+PerUser = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        rich_help_panel=_NOISE,
+        help="With --epsilon: each user counts for at most N messages and N words.",
+    ),
+]
+
+
 def query(
     corpus: Corpus,
-    what: Annotated[
-        str,
-        typer.Argument(
-            metavar="WHAT",
-            help="size (users, messages, words), lengths (messages by their words), words (the most "
-            "frequent that k users share), unknown (words that a model's vocabulary lacks) or "
-            "perplexity (of a model).",
-        ),
-    ],
-    model: Annotated[
-        Path | None,
-        typer.Option(
-            "--model",
-            metavar="DIR",
-            help="The bundle, for unknown and perplexity; otherwise the one that ships.",
-        ),
-    ] = None,
-    split: Annotated[
-        str,
-        typer.Option(
-            "--split",
-            metavar="PART",
-            help="Part of each user's messages: train, valid, test or all; otherwise test with a "
-            "model, all without.",
-        ),
-    ] = "",
-    top: Annotated[int, typer.Option(min=1, help="Words to show at most.")] = 20,
-    k: Annotated[
-        int, typer.Option("-k", help="Users of a worker who must share a word before it leaves.")
-    ] = 3,
-    min_users: Annotated[
-        int,
-        typer.Option(
-            rich_help_panel=_WHO,
-            help="Users with text that a worker must have; else it refuses. Owners may want more.",
-        ),
-    ] = 3,
-    min_workers: Annotated[
-        int,
-        typer.Option(
-            rich_help_panel=_WHO, help="Workers who must answer before the sum is told; 2 or more."
-        ),
-    ] = 2,
-    epsilon: Annotated[
-        float,
-        typer.Option(
-            rich_help_panel=_NOISE,
-            help="Noise on each worker that makes this one answer so differentially private for "
-            "users; 0: none. More queries add up.",
-        ),
-    ] = 0.0,
-    per_user: Annotated[
-        int,
-        typer.Option(
-            metavar="N",
-            rich_help_panel=_NOISE,
-            help="With --epsilon: each user counts for at most N messages and N words.",
-        ),
-    ] = 0,
+    what: What,
+    model: OfModel = None,
+    split: Split = "",
+    top: Top = 20,
+    k: SharedBy = 3,
+    min_users: MinUsers = 3,
+    min_workers: MinWorkers = 2,
+    epsilon: Epsilon = 0.0,
+    per_user: PerUser = 0,
     workers: Workers = 0,
     processes: Processes = 0,
     engine: EngineName = "auto",

@@ -23,12 +23,13 @@ from typing import Any
 
 from nwp.errors import BadInput, Interrupted, NoQuorum
 from nwp.federated.parcel import Parcel
-from nwp.federated.plan import TrainPlan
+from nwp.federated.plan import QueryPlan, TrainPlan
 from nwp.federated.protocol import FOR_ALL, Exchange, Phase, Replies, Wait
 from nwp.federated.state import RunState
 from nwp.files import data_home, shipped, write_atomic
 from nwp.runs.metrics import MetricsFile
 from nwp.runs.trackers import Tracker
+from nwp.tasks.query import Answer, QueryOptions, query
 from nwp.tasks.run_folder import RunFolder
 from nwp.tasks.tracking import tracked
 from nwp.tasks.train import (
@@ -172,6 +173,26 @@ def train_jointly(
                 watcher.finished(result)
             status.say("done", done=True)
             return result
+
+
+def query_members(
+    home: Path,
+    options: QueryOptions,
+    asked: tuple[QueryPlan, Parcel],
+    patience: Patience,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Answer:
+    """Ask the members who are there what `nwp.tasks.query.plan_query` made of the options.
+
+    NoQuorum when fewer than the options want approve and answer.
+    """
+    party = read_party(home)
+    with alone(home):
+        client = party.connect()
+        members = look_for(client, Channel(client), read_members(home), tell)
+        save_members(home, members)
+        network = Network(client, by_name(members), patience, tell)
+        return query(network, *asked, options.min_workers)
 
 
 def _gathered(

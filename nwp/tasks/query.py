@@ -7,43 +7,26 @@ simulation and asks these.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from nwp.corpus.types import Corpus
 from nwp.errors import BadSettings, NoQuorum
 from nwp.evaluation.weighing import expert_sent
 from nwp.federated.parcel import Parcel
-from nwp.federated.plan import Plan, QueryPlan, plan_digest
-from nwp.federated.protocol import Exchange
+from nwp.federated.plan import QueryPlan, plan_digest
 from nwp.federated.querying import BINS, FINE, MOST_NATS, Sum, columns, errors, sum_over
 from nwp.model.bundle import default_bundle, load_bundle
 from nwp.tasks.start import weights_of
 from nwp.workers.engines import InProcess, make_engine
+from nwp.workers.jobs import Federation
 from nwp.workers.simulation import Simulation, deal, usual_workers
 from nwp.workers.tasks import phases_of
 
 FEWEST_WORKERS = 2
 _LARGEST = 700.0  # exp of more is infinite
-
-
-class Federation(Protocol):
-    """What reaches workers: a `Simulation` does. `deals` is worker to its users, as far as known."""
-
-    @property
-    def deals(self) -> Mapping[str, Sequence[str]]:
-        """The workers, by name."""
-
-    def submit(self, plan: Plan, name: str) -> Any:
-        """Send a plan to every worker; each owner decides."""
-
-    def exchange(self, job: Any) -> Exchange:
-        """The way to reach the workers under that job."""
-
-    def close(self, job: Any) -> None:
-        """There is nothing more to ask under it."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from nwp.federated.parcel import Schema
-from nwp.federated.plan import EvaluatePlan, NgramsPlan, Plan, SurveyPlan, TrainPlan
+from nwp.federated.plan import EvaluatePlan, NgramsPlan, Plan, QueryPlan, SurveyPlan, TrainPlan
+from nwp.federated.querying import describe_query
 from nwp.text.building import public_words
 from nwp.workers.policy import Policy, fault, message_bytes
 from nwp.workers.policy_keys import ASK
@@ -35,6 +36,8 @@ def describe(plan: Plan, own_users: int, policy: Policy) -> list[str]:
         lines = _ngrams(plan, own_users)
     elif isinstance(plan, SurveyPlan):
         lines = _survey(plan, own_users)
+    elif isinstance(plan, QueryPlan):
+        lines = iter([describe_query(plan)])
     else:
         lines = iter(
             [

@@ -41,10 +41,11 @@ class Policy:
 
     `kinds` of plans allowed; `min_k` users at least must share a word or an n-gram that leaves; `rows`: may
     counts of each user leave, rather than their sum alone; `max_epsilon` a noisy histogram of users or
-    a query with noise may cost each of them in one answer, `epsilon_budget` all answers together. `trust` holds
-    fingerprints of servers' keys (none: the server that the owner enrolled with); `approve` is "ask" or
-    "auto"; `hours` is "HH:MM-HH:MM" of the owner's local time, or "". `min_users` own users at least make
-    up an answer, `min_query_users` users with text one to a query, `min_cohort` users of all owners a round, as the server claims.
+    a query with noise may cost each of them in one answer, `epsilon_budget` all answers together.
+    `trust` holds fingerprints of servers' keys (none: the server that the owner enrolled with);
+    `approve` is "ask" or "auto"; `hours` is "HH:MM-HH:MM" of the owner's local time, or "". `min_users`
+    own users at least make up an answer, `min_query_users` users with text one to a query, `min_cohort`
+    users of all owners a round, as the server claims.
     """
 
     kinds: tuple[str, ...] = (
@@ -103,7 +104,8 @@ def _faults(policy: Policy, plan: Plan) -> Iterator[str]:
     if isinstance(plan, SurveyPlan | NgramsPlan) and plan.k < policy.min_k:
         yield f"k = {plan.k}, the owner wants {policy.min_k} or more"
     if isinstance(plan, TrainPlan | EvaluatePlan | NgramsPlan):
-        yield from _model_faults(policy, plan.model, plan.words)
+        yield from _model_faults(policy, plan.model)
+        yield from _word_faults(plan.words)
     if isinstance(plan, QueryPlan):
         yield from _query_faults(policy, plan)
     if isinstance(plan, EvaluatePlan) and plan.rows and not policy.rows:
@@ -125,14 +127,18 @@ def _query_faults(policy: Policy, plan: QueryPlan) -> Iterator[str]:
     if plan.what == "words" and plan.k < policy.min_k:
         yield f"k = {plan.k}, the owner wants {policy.min_k} or more"
     if plan.model is not None:
-        yield from _model_faults(policy, plan.model, plan.words)
+        yield from _model_faults(policy, plan.model)
+    yield from _word_faults(plan.words)
 
 
-def _model_faults(policy: Policy, model: ModelConfig, words: Sequence[str]) -> Iterator[str]:
+def _model_faults(policy: Policy, model: ModelConfig) -> Iterator[str]:
     if model.layers > policy.max_layers:
         yield f"{model.layers} layers, the owner allows {policy.max_layers}"
     if model.parameters > policy.max_parameters:
         yield f"a model of more than {policy.max_parameters:,} weights"
+
+
+def _word_faults(words: Sequence[str]) -> Iterator[str]:
     # At one go: fifty thousand words one by one take seconds over the workers of a simulation.
     found = words_of("\n".join(words))
     if found != list(words):

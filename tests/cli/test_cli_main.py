@@ -67,7 +67,7 @@ def test_every_command_is_there() -> None:
         *("worker init", "worker add", "worker run", "worker requests", "worker approve"),
         *("worker deny", "worker revoke", "worker log", "worker show-sent"),
         *("server init", "server invite", "server members", "server train", "server status"),
-        *("server stop", "server forget", "server rehearse"),
+        *("server stop", "server forget", "server rehearse", "server query"),
     }
 
 
