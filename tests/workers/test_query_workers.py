@@ -83,7 +83,7 @@ def test_perplexity_is_that_of_an_evaluation(
 def test_a_job_is_closed_behind_a_query(simulation: Simulation) -> None:
     query(simulation, SIZE)
     for datasite in simulation.datasites.values():
-        assert [entry["phase"] for entry in datasite.ledger.entries] == ["query"]
+        assert [entry.phase for entry in datasite.ledger.entries] == ["query"]
 
 
 def test_the_same_question_is_answered_once(simulation: Simulation) -> None:
