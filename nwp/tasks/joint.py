@@ -208,8 +208,13 @@ def _gathered(
     channel, began = Channel(client), time.monotonic()
     runs = _runs(home)
     if resume and (names := runs.get(str(out.absolute()))):
-        there = {m.name: replace(m, users=names.get(m.name, 0)) for m in read_members(home)}
-        return {name: there[name] for name in names if name in there}
+        # Under the same plan, which tells how many users each has: nobody is waited for here.
+        known = {m.name: m for m in look_for(client, channel, read_members(home), status.warn)}
+        return {
+            name: replace(known[name], users=users)
+            for name, users in names.items()
+            if name in known and not known[name].left
+        }
     while True:
         members = look_for(client, channel, read_members(home), status.warn)
         save_members(home, members)

@@ -19,7 +19,7 @@ from nwp.workers import adapter
 from nwp.workers.attending import Attendant
 from nwp.workers.consent import Asked, Consents
 from nwp.workers.datasite import DATA_FILE, Datasite
-from nwp.workers.describing import describe
+from nwp.workers.describing import describe, many
 from nwp.workers.engines import make_engine
 from nwp.workers.ledger import Entry, Ledger
 from nwp.workers.offers import Decision
@@ -32,7 +32,7 @@ from nwp.workers.parties import (
     short,
     split_transport,
 )
-from nwp.workers.policy import Policy, policy_text, read_policy, trusted
+from nwp.workers.policy import Policy, fault, policy_text, read_policy, trusted
 from nwp.workers.simulation import lines_of, mock_of
 
 POLICY, LEDGER, SENT = "policy.toml", "ledger.jsonl", "sent"
@@ -129,15 +129,27 @@ def requests(home: Path, *, every: bool = False) -> list[Request]:
     return found
 
 
-def decide(home: Path, name: str, decision: Decision, reason: str = "") -> Request:
-    """Write down the owner's decision on a plan, by its number or the beginning of its digest."""
+def decide(
+    home: Path, name: str, decision: Decision, reason: str = "", *, anyway: bool = False
+) -> Request:
+    """Write down the owner's decision on a plan, by its number or the beginning of its digest.
+
+    Refused for an approval that the owner's rules forbid, if it is not to be given `anyway`.
+    """
     read_party(home)
     consents = Consents(home)
     digest = consents.find(name)
     if decision == Decision.REVOKED and consents.all[digest].decision != Decision.APPROVED:
         raise BadInput(f"the plan {digest[:12]} is not approved: there is nothing to take back")
+    plan = read_plan(consents.text(digest))
+    against = fault(read_policy(home / POLICY), plan)
+    if decision == Decision.APPROVED and against and not anyway:
+        raise Refused(
+            f"your rules are against it: {against}",
+            f"Change them in {home / POLICY}, or approve it --anyway.",
+        )
     asked = consents.decide(digest, decision, by="owner", reason=reason)
-    return Request(digest, read_plan(consents.text(digest)).kind, asked, ())
+    return Request(digest, plan.kind, asked, ())
 
 
 def open_ledger(home: Path) -> Ledger:
@@ -189,7 +201,7 @@ def at_work(
         users = _users(client)
         if not users:
             raise BadInput("this worker has no text yet", "Add some:  nwp worker add CORPUS")
-        tell(f"{party.email}: {len(users)} users; the key's fingerprint is")
+        tell(f"{party.email}: {many(len(users), 'user')}; the key's fingerprint is")
         tell(f"  {short(adapter.fingerprint(client))}")
         party = _enrolled(party, policy, client, tell, until)
         if until():

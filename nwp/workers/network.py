@@ -104,7 +104,7 @@ class Network:
             raise NoQuorum(
                 f"{len(job.approved)} of {len(self.members)} owners have approved the plan, at "
                 f"least {least} must ({reasons})",
-                "Ask them to look: nwp worker requests. The same command goes on from here.",
+                "Ask them to look:  nwp worker requests --all    Then the same command, with --resume.",
             )
         return job
 
