@@ -8,6 +8,7 @@
     ├── Refused                  refused            4      a policy, a budget or a quorum says no
     │   └── NoQuorum             no-quorum          4
     ├── BadMessage               bad-message        1      a message that breaks the protocol
+    ├── TransportError           transport          1      the way to the others does not work now
     └── Interrupted              interrupted      130      stopped on request; can be resumed
 
 Each says what happened and where (the message) and what to do about it (the hint). The command
@@ -73,6 +74,13 @@ class BadMessage(NwpError):
     """A message between server and worker that breaks the protocol."""
 
     kind = "bad-message"
+
+
+class TransportError(NwpError):
+    """What carries messages (a shared folder, Google Drive) does not work now: no network, no room, an
+    expired token, too many requests. Nothing is known of the messages themselves, so try again later."""
+
+    kind = "transport"
 
 
 class Interrupted(NwpError):
