@@ -26,6 +26,7 @@ os.environ.setdefault("PRE_SYNC", "false")  # no hidden sync() inside .jobs and 
 from pydantic import ConfigDict, PrivateAttr
 from syft.sync.connections.base_connection import ConnectionConfig
 from syft.sync.connections.connection_router import ConnectionRouter
+from syft.sync.connections.drive.gdrive_retry import execute_with_retries
 from syft.sync.connections.drive.gdrive_transport import GDriveConnection, build_drive_service
 from syft.sync.connections.drive.mock_drive_service import (
     MockDriveBackingStore,
@@ -122,6 +123,28 @@ class _Connection(GDriveConnection):  # type: ignore[misc]
     def delete(self, file_id: str) -> None:
         """Delete a file of one's own; nothing happens when it has gone already."""
         raise NotImplementedError
+
+    def files_of(self, folder_id: str, owner: str) -> dict[str, str]:
+        """File id to name of the files in a folder that `owner` has put there.
+
+        Both peers may write to the folders between them. Of what the other has put there one can
+        delete nothing, and what is one's own is no message of the other's.
+        """
+        query = f"'{folder_id}' in parents and '{owner}' in owners and trashed=false"
+        found, page = {}, None
+        while True:
+            listed = execute_with_retries(
+                self.drive_service.files().list(
+                    q=query,
+                    fields="files(id, name), nextPageToken",
+                    pageSize=1000,
+                    pageToken=page,
+                    orderBy="name desc",
+                )
+            )
+            found.update({file["id"]: file["name"] for file in listed.get("files", [])})
+            if not (page := listed.get("nextPageToken")):
+                return found
 
     def download_file(self, file_id: str) -> bytes:
         """Syft's own way to read a file, with a bound."""

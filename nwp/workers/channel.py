@@ -81,11 +81,11 @@ class Channel:
             folder = self._folder(peer, outgoing=outgoing)
             if folder is None:
                 return {}
-            files = self._drive.get_file_metadatas_from_folder(folder, page_size=1000)
+            files = self._drive.files_of(folder, self.email if outgoing else peer)
         return {
-            file["id"]: file["name"].removeprefix(PREFIX)
-            for file in files
-            if file["name"].startswith(PREFIX) and _NAME.fullmatch(file["name"], len(PREFIX))
+            file_id: name.removeprefix(PREFIX)
+            for file_id, name in files.items()
+            if name.startswith(PREFIX) and _NAME.fullmatch(name, len(PREFIX))
         }
 
     def receive(self, peer: str, file_id: str, most: int = MAX_BYTES) -> tuple[bytes, int]:

@@ -114,35 +114,30 @@ class FolderStore:
         """File id to file, of all files."""
         with _using(self.folder):
             names = [entry.name for entry in os.scandir(self.folder)]
-        found = {}
+        there = {}
         for name in names:
             identity = name.removesuffix(_RECORD)
-            if identity != name and (file := self.get_file(identity)):
-                found[identity] = file
-        return found
+            if identity != name and (file := self._file(identity)):
+                there[identity] = file
+        return {i: file for i, file in there.items() if _ends(file, there.get)}
 
     def get_file(self, file_id: str) -> StoredFile | None:
         """A file by its id, read anew where it has changed; None when there is none to be read."""
         file = self._file(file_id)
-        above, steps = file, 0
-        while above and above.__dict__["parents"]:  # those who look for rights go up without an end
-            above, steps = self._file(above.__dict__["parents"][0]), steps + 1
-            if steps > _MOST_PARENTS:
-                return None
-        return file
+        return file if file and _ends(file, self._file) else None
 
     def _file(self, file_id: str) -> StoredFile | None:
         if not _ID.fullmatch(file_id):
             return None
-        path = self.folder / f"{file_id}{_RECORD}"
+        path = f"{self.folder}/{file_id}{_RECORD}"
         try:
-            found = path.lstat()
+            found = os.lstat(path)  # of each file at each look: a Path would cost more
         except OSError:
             self._seen.pop(file_id, None)
             return None
         stamp = (found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size)
         if self._seen.get(file_id, (None,))[0] != stamp:
-            self._seen[file_id] = (stamp, self._read(path, file_id))
+            self._seen[file_id] = (stamp, self._read(Path(path), file_id))
         return self._seen[file_id][1]
 
     def _read(self, path: Path, file_id: str) -> StoredFile | None:
@@ -195,6 +190,17 @@ class FolderStore:
             except (TypeError, ValueError):
                 continue
         return found
+
+
+def _ends(file: StoredFile, find: Callable[[str], StoredFile | None]) -> bool:
+    """Do the folders above a file end? Those who look for rights go up without asking."""
+    above: StoredFile | None = file
+    for _ in range(_MOST_PARENTS):
+        parents = above.__dict__["parents"] if above else ()
+        if not parents:
+            return True
+        above = find(parents[0])
+    return False
 
 
 def _is_text(value: object) -> bool:

@@ -208,6 +208,20 @@ def test_a_message_to_whom_one_does_not_know_is_not_sent(meeting: Meeting) -> No
     assert here.names(OTHER) == {}
 
 
+def test_what_a_peer_puts_among_ones_own_messages_is_left_alone(meeting: Meeting) -> None:
+    """Both may write to the folders between them; nobody may delete what is the other's."""
+    here, there = meeting.enrolled()
+    here.send(OWNER, "mine", b"content")
+    folder = here._folder(OWNER, outgoing=True)
+    body = {"name": f"{PREFIX}theirs", "parents": [folder]}
+    payload, _ = there._drive.create_file_payload(b"junk")
+    files = there._drive.drive_service.files()
+    files.create(body=body, media_body=payload, fields="id").execute()
+    assert set(there.names(SERVER)) == set(here.names(OWNER, outgoing=True)) == {"mine"}
+    here.clear(OWNER)
+    assert there.names(SERVER) == {}
+
+
 def test_only_requests_of_the_server_that_is_meant_are_looked_at(meeting: Meeting) -> None:
     """Anybody can ask, and ask thousands of times; syft asks the drive about each."""
     owner = meeting.open(OWNER)
