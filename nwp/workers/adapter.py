@@ -150,6 +150,17 @@ class _Connection(GDriveConnection):  # type: ignore[misc]
         """Syft's own way to read a file, with a bound."""
         return self.read_at_most(file_id, _MOST_SYNCED)
 
+    def get_syftbox_folder_id(self) -> str:
+        """The folder of all that is one's own. Syft looks for it again when it has just made it, and
+        makes another where listings lag."""
+        self._syftbox_folder_id = str(super().get_syftbox_folder_id())
+        return self._syftbox_folder_id
+
+    def get_personal_syftbox_folder_id(self) -> str:
+        """The same for the folder within it."""
+        self._personal_syftbox_folder_id = str(super().get_personal_syftbox_folder_id())
+        return self._personal_syftbox_folder_id
+
     def _download_peers_json(self) -> dict[str, dict[str, Any]]:
         """The peers and their keys, as this participant has written them down on the drive.
 
@@ -237,6 +248,17 @@ class _StoreConnection(_Connection):
 
 class _DriveConnection(_Connection):
     """Over Google Drive."""
+
+    _peers_id: str | None = None
+
+    def _get_peers_file_id(self) -> str | None:
+        """The file of one's peers, also while listings do not have it yet: two would come apart."""
+        self._peers_id = super()._get_peers_file_id() or self._peers_id
+        return self._peers_id
+
+    def _write_peers_json(self, peers_data: dict[str, dict[str, Any]]) -> str:
+        self._peers_id = str(super()._write_peers_json(peers_data))
+        return self._peers_id
 
     @classmethod
     def from_config(cls, config: DriveConnectionConfig) -> Any:

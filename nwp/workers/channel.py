@@ -22,9 +22,11 @@ from typing import Any
 
 from nwp.errors import BadMessage, TransportError
 from nwp.workers.adapter import quiet
+from nwp.workers.drive import too_large
 
 PREFIX = "nwp."
-MAX_BYTES = 1 << 30
+MAX_BYTES = 1 << 30  # of a message's content
+SEAL = 1 << 13  # bytes that sealing may add; it adds 4,187 to most, whatever the content
 # No _, and nothing that a file system, a query or a terminal would take for more than a letter.
 _NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z.@+-]{0,199}")
 
@@ -91,16 +93,19 @@ class Channel:
     def receive(self, peer: str, file_id: str, most: int = MAX_BYTES) -> tuple[bytes, int]:
         """Fetch one message: its content and the bytes it was stored in.
 
-        At most `most` + 1 bytes are fetched. BadMessage when it is larger, has gone, or is not, byte
-        for byte, what this peer signed.
+        At most `most` bytes and what sealing adds are fetched, and one more that tells. BadMessage
+        when it is larger, has gone, or is not, byte for byte, what this peer signed.
         """
         with quiet():
-            sealed: bytes = self._drive.read_at_most(file_id, most)
+            sealed: bytes = self._drive.read_at_most(file_id, most + SEAL)
         try:
             self._keys.verify_message(peer, sealed)
-            return self._keys.decrypt(peer, sealed), len(sealed)
+            content: bytes = self._keys.decrypt(peer, sealed)
         except Exception as error:  # syft raises its crypto library's own and bare errors alike
             raise BadMessage(f"a message is not what {peer} signed: {error}") from error
+        if len(content) > most:
+            raise too_large(most)
+        return content, len(sealed)
 
     def clear(self, peer: str) -> None:
         """Delete the messages that this side sent to the peer. What has gone already is no error.

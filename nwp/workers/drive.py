@@ -194,6 +194,7 @@ def download(service: Any, file_id: str, most: int) -> bytes:
                 raise too_large(most)
             if not done and size == before:
                 raise TransportError("Drive sends a file without an end", "Try again later.")
+            reader._chunksize = min(_CHUNK, most + 1 - size)  # it has no other way to ask for less
     except HttpError as error:
         if error.resp.status in _GONE or _reason(error) in _NO_BYTES:
             raise gone() from error

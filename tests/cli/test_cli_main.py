@@ -139,9 +139,9 @@ def test_kinds_of_errors_have_the_exit_codes_that_are_documented() -> None:
 
     found = {error.kind: error.exit_code for error in tree(NwpError)}
 
-    documented = {"bad-message": 1, **EXIT_CODES}
+    documented = {"bad-message": 1, "transport": 1, **EXIT_CODES}
     assert found == {kind: documented[kind] for kind in found}
-    assert len(found) == 9
+    assert len(found) == 10
 
 
 def _raise(error: BaseException) -> Any:

@@ -39,6 +39,7 @@ class File:
     rights: dict[str, str]
     content: bytes = b""
     time: str = "2026-01-01T00:00:00.000Z"
+    since: int = 0  # the request before which no listing has it
 
     @property
     def owner(self) -> str:
@@ -76,9 +77,11 @@ class Refused(Exception):
 
 @dataclass
 class FakeDrive:
-    """The service; `page` is the most entries that a page of a listing has."""
+    """The service; `page` is the most entries that a page of a listing has, `lag` the requests until a
+    new file is in listings."""
 
     page: int = 1000
+    lag: int = 0
     files: dict[str, File] = field(default_factory=dict)
     access: dict[str, str] = field(default_factory=dict)  # access token to account
     refresh: dict[str, str] = field(default_factory=dict)  # refresh token to account
@@ -161,7 +164,8 @@ class FakeDrive:
 
     def list(self, email: str, asked: dict[str, str]) -> dict[str, Any]:
         tests = [_clause(part, email) for part in asked.get("q", "").split(" and ") if part]
-        mine = [f for f in list(self.files.values()) if self.role(email, f)]
+        there = [f for f in self.files.values() if f.since <= len(self.requests)]
+        mine = [f for f in there if self.role(email, f)]
         found = [f for f in mine if all(test(f) for test in tests)]
         if asked.get("orderBy") == "name desc":
             found.sort(key=lambda file: file.name, reverse=True)
@@ -180,6 +184,7 @@ class FakeDrive:
             self.find(email, parent, 2)
         mime = body.get("mimeType", mime)
         file = File(self.number("file"), body["name"], mime, parents, {email: "owner"}, content)
+        file.since = len(self.requests) + self.lag if self.lag else 0
         self.files[file.id] = file
         return file
 

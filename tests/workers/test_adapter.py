@@ -177,6 +177,8 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = {
     "download": (GDriveConnection.download_file, (SELF, "file"), {}),
     "list of peers": (GDriveConnection._download_peers_json, (SELF,), {}),
     "file of peers": (GDriveConnection._get_peers_file_id, (SELF,), {}),
+    "write peers": (GDriveConnection._write_peers_json, (SELF, {}), {}),
+    "all folders": (GDriveConnection.get_syftbox_folder_id, (SELF,), {}),
     "known peers": (GDriveConnection._get_peers_json, (SELF,), {}),
     "requests": (GDriveConnection.get_peer_requests, (SELF,), {}),
     "key of a peer": (GDriveConnection.read_peer_encryption_bundle, (SELF, "peer"), {}),

@@ -13,7 +13,7 @@ from fake_drive import FakeDrive, drive_for
 
 from nwp.errors import BadMessage, TransportError
 from nwp.workers import adapter
-from nwp.workers.channel import PREFIX, Channel
+from nwp.workers.channel import PREFIX, SEAL, Channel
 
 SERVER, OWNER, OTHER = "server@lab.example", "owner@home.example", "other@else.example"
 
@@ -141,15 +141,24 @@ def test_more_messages_than_a_page_has(meeting: Meeting) -> None:
 
 def test_a_message_is_read_up_to_a_bound(meeting: Meeting) -> None:
     here, there = meeting.enrolled()
-    size = here.send(OWNER, "x", bytes(5000))
+    size = here.send(OWNER, "x", bytes(50_000))
     (identity,) = there.names(SERVER).values()
-    assert there.receive(SERVER, identity, size) == (bytes(5000), size)
+    assert there.receive(SERVER, identity, 50_000) == (bytes(50_000), size)
     sent = meeting.drive.sent if meeting.drive else 0
-    for most in (size - 1, 100, 0):
-        with pytest.raises(BadMessage, match=f"more than {most} bytes"):
+    for most in (49_999, 10_000, 0):
+        with pytest.raises(BadMessage, match="a message of more than"):
             there.receive(SERVER, identity, most)
     if meeting.drive:
-        assert meeting.drive.sent - sent <= size - 1 + 100 + 3
+        assert meeting.drive.sent - sent <= size + 10_000 + 2 * (SEAL + 1)
+
+
+def test_small_messages_fit_small_bounds(meeting: Meeting) -> None:
+    here, there = meeting.enrolled()
+    for content in (b"", b"x", bytes(100)):
+        here.send(OWNER, "x", content)
+        (identity,) = there.names(SERVER).values()
+        assert there.receive(SERVER, identity, len(content))[0] == content
+        here.clear(OWNER)
 
 
 def test_large_messages_arrive(meeting: Meeting, monkeypatch: pytest.MonkeyPatch) -> None:
