@@ -263,3 +263,28 @@ def show_sent(
         out().print(f"  {name:12} {value}")
     for name, array in found["arrays"].items():
         out().print(f"  {name:12} {array['dtype']} {array['shape']}  {array['shown']}")
+
+
+@app.command("drive-token")
+def drive_token(
+    credentials: Annotated[
+        Path, typer.Argument(metavar="CREDENTIALS", help="Of your OAuth client, a JSON file.")
+    ],
+    out_file: Annotated[
+        Path, typer.Option("--out", metavar="TOKENFILE", help="Where the token goes (0600).")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Permit the use of your Google Drive, in a browser, and keep the token: for owner and server.
+
+    Example:  nwp worker drive-token credentials.json --out ~/.nwp-drive.json
+
+    The token opens the whole Drive of its account: use an account of its own. docs/drive.md has the steps.
+    """
+    from nwp.workers.drive import make_token
+
+    make_token(credentials, out_file)
+    if as_json:
+        print_json({"token": str(out_file)})
+        return
+    out().print(f"{out_file}: written. Then:  --transport drive:{out_file}")

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from nwp.errors import BadInput, Interrupted, NoQuorum
+from nwp.errors import BadInput, Interrupted, NoQuorum, TransportError
 from nwp.federated.parcel import Parcel
 from nwp.federated.plan import QueryPlan, TrainPlan
 from nwp.federated.protocol import FOR_ALL, Exchange, Phase, Replies, Wait
@@ -56,6 +56,7 @@ from nwp.workers.parties import Party, alone, read_party, short, split_transport
 
 _RUNS, _STATUS, _STOP, _COHORTS = "runs.json", "status.json", "stop", "cohorts.jsonl"
 _BETWEEN_LOOKS = 1.0  # seconds, while members are awaited
+_AFTER_A_FAULT = 10.0
 
 
 def usual_home() -> Path:
@@ -216,7 +217,12 @@ def _gathered(
             if name in known and not known[name].left
         }
     while True:
-        members = look_for(client, channel, read_members(home), status.warn)
+        try:
+            members = look_for(client, channel, read_members(home), status.warn)
+        except TransportError as error:
+            status.say(f"{error.message}; trying again")
+            time.sleep(_AFTER_A_FAULT)
+            continue
         save_members(home, members)
         found, invited = by_name(members), [m for m in members if not m.left]
         passed = time.monotonic() - began

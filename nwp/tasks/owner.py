@@ -12,7 +12,7 @@ from typing import Any
 from nwp.corpus.readers import jsonl
 from nwp.corpus.store import store
 from nwp.corpus.types import Corpus, Tally, with_text
-from nwp.errors import BadCorpus, BadInput, BadSettings, Refused
+from nwp.errors import BadCorpus, BadInput, BadSettings, Refused, TransportError
 from nwp.federated.plan import read_plan
 from nwp.files import data_home, told, write_atomic
 from nwp.workers import adapter
@@ -228,6 +228,14 @@ def at_work(
             engine.close()
 
 
+def _accepted(client: adapter.Client, server: str, tell: Callable[[str], None]) -> bool:
+    try:
+        return adapter.accept(client, server)
+    except TransportError as error:
+        tell(f"{error.message}; trying again")
+        return False
+
+
 def _rules(path: Path, policy: Policy, tell: Callable[[str], None]) -> Callable[[], Policy]:
     """The owner's rules as they are at each look; those of before where they can't be read now."""
     last, stamp = policy, _stamp(path)
@@ -263,7 +271,7 @@ def _enrolled(
 ) -> Party:
     """The party once the server has asked and its key is the right one."""
     pause, said = 0.1, False
-    while not adapter.accept(client, party.server):
+    while not _accepted(client, party.server, tell):
         if until():
             return party
         if not said:

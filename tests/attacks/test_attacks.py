@@ -438,9 +438,9 @@ def test_an_oversized_message_is_read_by_nobody(
 ) -> None:
     job = simulation.submit(plan, "train")
     exchange = simulation.exchange(job)
-    monkeypatch.setattr(channel, "MAX_BYTES", 100)
+    monkeypatch.setattr(channel.Channel.receive, "__defaults__", (100,))
     replies = exchange(TRAIN, 1, requests(plan, weights))
-    assert all("bytes, at most 100 are read" in why for why in replies.absent.values())
+    assert all("more than 100 bytes" in why for why in replies.absent.values())
     for datasite in simulation.datasites.values():
         assert datasite.ledger.entries == []
     monkeypatch.undo()

@@ -65,7 +65,7 @@ def test_every_command_is_there() -> None:
         *("corpus list", "corpus get", "corpus formats", "corpus show", "corpus sample"),
         *("corpus split", "corpus verify", "corpus import", "corpus remove", "config show"),
         *("worker init", "worker add", "worker run", "worker requests", "worker approve"),
-        *("worker deny", "worker revoke", "worker log", "worker show-sent"),
+        *("worker deny", "worker revoke", "worker log", "worker show-sent", "worker drive-token"),
         *("server init", "server invite", "server members", "server train", "server status"),
         *("server stop", "server forget", "server rehearse", "server query"),
     }
