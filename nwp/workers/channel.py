@@ -57,13 +57,25 @@ class Channel:
             write(peer, PREFIX + name, sealed)
         return len(sealed)
 
+    def put(self, peer: str, name: str, payload: bytes) -> int:
+        """`send` it in the place of what this side sent under this name before: a store may hold many
+        files of one name, and a reader finds any of them."""
+        old = [file_id for file_id, of in self._listed(peer, outgoing=True).items() if of == name]
+        size = self.send(peer, name, payload)
+        self._delete(old)
+        return size
+
     def names(self, peer: str, *, outgoing: bool = False) -> dict[str, str]:
-        """Message name to file id, of the messages now waiting."""
+        """Message name to file id, of the messages now waiting; of several of one name, any."""
+        return {name: file_id for file_id, name in self._listed(peer, outgoing=outgoing).items()}
+
+    def _listed(self, peer: str, *, outgoing: bool) -> dict[str, str]:
+        """File id to message name."""
         with quiet():
             folder = self._folder(peer, outgoing=outgoing)
             files = self._drive.get_file_metadatas_from_folder(folder, page_size=1000)
         return {
-            file["name"].removeprefix(PREFIX): file["id"]
+            file["id"]: file["name"].removeprefix(PREFIX)
             for file in files
             if file["name"].startswith(PREFIX) and "_" not in file["name"]
         }
@@ -83,16 +95,39 @@ class Channel:
         except Exception as error:  # syft raises its crypto library's own and bare errors alike
             raise BadMessage(f"a message is not what {peer} signed: {error}") from error
 
+    def find(self, peer: str, name: str) -> tuple[bytes, int] | None:
+        """The content of the message of this name and its stored bytes, as `receive`; None when none waits.
+
+        Of several of the name the first that the peer has signed. BadMessage when there is none such.
+        """
+        looked: set[str] = set()
+        while True:
+            ids = [i for i, of in self._listed(peer, outgoing=False).items() if of == name]
+            bad: BadMessage | None = None
+            for file_id in ids:
+                try:
+                    return self.receive(peer, file_id)
+                except BadMessage as error:
+                    bad = error
+            if looked or not ids:  # else another may have taken its place meanwhile
+                if bad:
+                    raise bad
+                return None
+            looked |= set(ids)
+
     def withdraw(self, peer: str, *names: str) -> None:
         """Delete those messages that this side sent to the peer; one that is gone is no error."""
-        with quiet():
-            sent = self.names(peer, outgoing=True)
-            for name in names:
-                if name in sent:
-                    self._drive.delete_file_by_id(sent[name], raise_on_error=False)
+        listed = self._listed(peer, outgoing=True)
+        self._delete([file_id for file_id, name in listed.items() if name in names])
 
     def clear(self, peer: str) -> None:
         """Delete the messages that this side sent to the peer."""
         with quiet():
-            for file_id in self.names(peer, outgoing=True).values():
+            for file_id in self._listed(peer, outgoing=True):
                 self._drive.delete_file_by_id(file_id, raise_on_error=True)
+
+    def _delete(self, file_ids: list[str]) -> None:
+        """Delete files; one that is gone is no error."""
+        with quiet():
+            for file_id in file_ids:
+                self._drive.delete_file_by_id(file_id, raise_on_error=False)

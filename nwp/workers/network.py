@@ -116,10 +116,8 @@ class Network:
                 continue
             decision = Decision.PENDING
             try:
-                said = self.channel.names(member.email).get(decision_name(job.digest))
-                if said:
-                    data, _ = self.channel.receive(member.email, said)
-                    decision = read_decision(data, job.digest)
+                if said := self.channel.find(member.email, decision_name(job.digest)):
+                    decision = read_decision(said[0], job.digest)
             except BadMessage as error:
                 refused[name] = error.message
                 continue
@@ -160,7 +158,7 @@ class _Exchange:
         parcels = {worker: requests[worker] for worker in sorted(set(requests) - set(absent))}
         down, up, began, pause, told = 0, 0, time.monotonic(), _SOONEST, False
         for worker, message in pack_each(envelope, parcels, phase.request(plan)):
-            down += channel.send(network.members[worker].email, name, message)
+            down += channel.put(network.members[worker].email, name, message)
         answers: dict[str, Parcel] = {}
         pending = set(parcels)
         while True:
