@@ -88,7 +88,7 @@ def test_one_user_alone_is_asked_for_in_vain_where_the_rules_want_more(
     ada = meeting.owners[ADA]
     ada.policy = Policy(min_users=2)
     meeting.offer(plan)
-    for users in ([0], [2], []):
+    for users in ([0], [2], [], [0, 7], [-1, 0]):
         said = meeting.ask(plan, TRAIN, 1, asking(weights, users))
         assert refusal_in(said) == Refusal.NOT_ALLOWED
     assert refusal_in(meeting.ask(plan, TRAIN, 1, asking(weights, [1, 1]))) is not None
