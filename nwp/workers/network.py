@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from nwp.errors import BadMessage, NoQuorum
+from nwp.errors import BadMessage, Interrupted, NoQuorum
 from nwp.federated.parcel import Envelope, Parcel, pack_each
 from nwp.federated.plan import Plan, plan_digest
 from nwp.federated.protocol import FOR_ALL, Phase, Replies, Wait
@@ -30,6 +30,7 @@ from nwp.workers.offers import (
 )
 
 _SOONEST, _LATEST = 0.02, 2.0  # seconds between two looks
+_LEFT = "it has left"
 
 
 @dataclass(frozen=True)
@@ -54,13 +55,19 @@ class Patience:
 
 @dataclass
 class Network:
-    """The server's view: `members` by the names that plans call them. `tell` gets lines of progress."""
+    """The server's view: `members` by the names that plans call them. `tell` gets lines of progress.
+
+    `gone` names those who are sent nothing from now on, though the plan of a run that is under way has
+    them; `stopped` tells whether to wait for decisions no longer.
+    """
 
     client: adapter.Client
     members: Mapping[str, Member]
     patience: Patience = field(default_factory=Patience)
     tell: Callable[[str], None] = lambda text: None
     tap: Tap | None = None
+    gone: Callable[[], Collection[str]] = lambda: ()
+    stopped: Callable[[], bool] = lambda: False
     _silent: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -75,26 +82,33 @@ class Network:
         """Offer a plan to all members; returns when all have decided, or enough of them and no more
         time is left. Those who decide later take part from then on.
 
-        NoQuorum when too few have approved by then.
+        NoQuorum when too few have approved by then; Interrupted when stopped.
         """
         job = Job(plan, plan_digest(plan), (), {})
         _, message = write_offer(plan)
-        for member in self.members.values():
+        gone = self.gone()
+        present = {name: member for name, member in self.members.items() if name not in gone}
+        for member in present.values():
             # After a restart the offer may lie there already, and even be answered.
             if offer_name(job.digest) not in self.channel.names(member.email, outgoing=True):
                 self.channel.send(member.email, offer_name(job.digest), message)
         began, pause, told = time.monotonic(), _SOONEST, ""
-        least = self.patience.least(len(self.members))
+        least = self.patience.least(len(present))
         while True:
             job = self.decisions(job)
-            open_ = [m for m in self.members if m not in job.approved and _open(job, m)]
+            open_ = [m for m in present if m not in job.approved and _open(job, m)]
             passed = time.monotonic() - began
             enough = len(job.approved) >= least
             if not open_ or (enough and passed > self.patience.grace and passed > 60):
                 break
             if passed > self.patience.decision or len(job.approved) + len(open_) < least:
                 break
-            said = f"{name}: {len(job.approved)} of {len(self.members)} owners have approved"
+            if self.stopped():
+                raise Interrupted(
+                    f"stopped while {', '.join(sorted(open_))} had not decided yet",
+                    "Go on with --resume.",
+                )
+            said = f"{name}: {len(job.approved)} of {len(present)} owners have approved"
             if said != told and passed > 1:
                 self.tell(f"{said}; waiting for {', '.join(sorted(open_))}")
                 told = said
@@ -102,7 +116,7 @@ class Network:
         if len(job.approved) < least:
             reasons = "; ".join(f"{w}: {why}" for w, why in sorted(job.refused.items()))
             raise NoQuorum(
-                f"{len(job.approved)} of {len(self.members)} owners have approved the plan, at "
+                f"{len(job.approved)} of {len(present)} owners have approved the plan, at "
                 f"least {least} must ({reasons})",
                 "Ask them to look: nwp worker requests. The same command goes on from here.",
             )
@@ -110,9 +124,11 @@ class Network:
 
     def decisions(self, job: Job) -> Job:
         """The job with what owners have decided by now."""
-        approved, refused = set(job.approved), dict(job.refused)
+        gone = set(self.gone()) & set(self.members)
+        approved = set(job.approved) - gone
+        refused = {**job.refused, **dict.fromkeys(gone, _LEFT)}
         for name, member in self.members.items():
-            if name in approved:
+            if name in approved or name in gone:
                 continue
             decision = Decision.PENDING
             try:
@@ -151,7 +167,7 @@ class _Exchange:
         self, phase: Phase, number: int, requests: Mapping[str, Parcel], wait: Wait = FOR_ALL
     ) -> Replies:
         network, channel = self.network, self.network.channel
-        if any(worker not in self.job.approved for worker in requests):
+        if network.gone() or any(worker not in self.job.approved for worker in requests):
             self.job = network.decisions(self.job)
         plan, approved = self.job.plan, self.job.approved
         absent = {w: self.job.refused.get(w, "it is away") for w in requests if w not in approved}
@@ -201,11 +217,12 @@ class _Exchange:
         passed: float,
     ) -> bool:
         patience = self.network.patience
-        if not pending or wait.enough(answers):
-            return True
+        least = patience.least(asked)
+        if not pending or wait.enough(answers) or len(answers) + len(pending) < least:
+            return True  # the last: others have refused, and no waiting makes it a quorum
         if wait.limit:
             return passed > wait.limit
-        if len(answers) < patience.least(asked):
+        if len(answers) < least:
             return passed > patience.longest
         grace = patience.grace if pending <= self.network._silent else patience.answer
         return passed > grace
