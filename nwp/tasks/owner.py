@@ -25,6 +25,7 @@ from nwp.workers.offers import Decision
 from nwp.workers.parties import (
     Party,
     alone,
+    is_party,
     plain,
     read_party,
     same_fingerprint,
@@ -55,6 +56,8 @@ def init_owner(home: Path, email: str, server: str, transport: str, fingerprint:
         )
     if not server:
         raise BadSettings("a worker works for a server", "Give --server, as the invitation says.")
+    if is_party(home):  # one of a worker may be of a beginning that came to nothing
+        read_party(home, owner=True)
     kind, place = split_transport(transport)
     if fingerprint and len("".join(fingerprint.split())) < 32:
         raise BadSettings("a fingerprint has 32 digits or more", "Copy it from the invitation.")
@@ -70,7 +73,7 @@ def add_corpus(home: Path, corpus: Corpus, *, replace: bool = False) -> dict[str
 
     BadInput when a user is there already and is not to be replaced.
     """
-    party = read_party(home)
+    party = read_party(home, owner=True)
     client = party.connect()
     there: Mapping[str, Any] = _users(client)
     twice = sorted(set(there) & set(corpus.users))
@@ -117,7 +120,7 @@ class Request:
 
 def requests(home: Path, *, every: bool = False) -> list[Request]:
     """The plans that wait for the owner; with `every`, also those that are decided."""
-    party = read_party(home)
+    party = read_party(home, owner=True)
     consents, policy = Consents(home), read_policy(home / POLICY)
     own = len(_users(party.connect()))
     found = []
@@ -130,7 +133,7 @@ def requests(home: Path, *, every: bool = False) -> list[Request]:
 
 def decide(home: Path, name: str, decision: Decision, reason: str = "") -> Request:
     """Write down the owner's decision on a plan, by its number or the beginning of its digest."""
-    read_party(home)
+    read_party(home, owner=True)
     consents = Consents(home)
     digest = consents.find(name)
     if decision == Decision.REVOKED and consents.all[digest].decision != Decision.APPROVED:
@@ -141,7 +144,7 @@ def decide(home: Path, name: str, decision: Decision, reason: str = "") -> Reque
 
 def open_ledger(home: Path) -> Ledger:
     """The worker's ledger, checked from its first line to its last. BadInput where it is broken."""
-    read_party(home)
+    read_party(home, owner=True)
     return Ledger(home / LEDGER, keep=home / SENT)
 
 
@@ -165,7 +168,7 @@ def attend(
     BadInput when another process does, or there is no text yet; Refused when the server's key is not
     the one that the invitation told.
     """
-    party = read_party(home)
+    party = read_party(home, owner=True)
     with alone(home):
         policy = read_policy(home / POLICY)
         client = party.connect()
