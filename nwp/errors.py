@@ -8,7 +8,7 @@
     ├── Refused                  refused            4      a policy, a budget or a quorum says no
     │   └── NoQuorum             no-quorum          4
     ├── BadMessage               bad-message        1      a message that breaks the protocol
-    ├── TransportError           transport          1      where messages meet can't be reached
+    ├── TransportError           transport          1      the way to the others does not work now
     └── Interrupted              interrupted      130      stopped on request; can be resumed
 
 Each says what happened and where (the message) and what to do about it (the hint). The command
@@ -77,7 +77,8 @@ class BadMessage(NwpError):
 
 
 class TransportError(NwpError):
-    """The place where messages meet can't be reached, or says no."""
+    """What carries messages (a shared folder, Google Drive) does not work now: no network, no room, an
+    expired token, too many requests. Nothing is known of the messages themselves, so try again later."""
 
     kind = "transport"
 

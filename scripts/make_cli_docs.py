@@ -16,6 +16,7 @@ COMMANDS = (
     "demo",
     "train",
     "evaluate",
+    "query",
     "personalize",
     "suggest",
     "prompt",

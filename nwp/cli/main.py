@@ -23,6 +23,7 @@ from nwp.cli import (
     model,
     personal,
     personalize,
+    query,
     runs,
     serve,
     server,
@@ -48,6 +49,7 @@ app.command("demo")(demo.demo)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
+app.command("query")(query.query)
 app.command("personalize")(personalize.personalize)
 app.command("suggest")(suggest.suggest)
 app.command("prompt")(suggest.prompt)

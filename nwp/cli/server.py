@@ -11,6 +11,17 @@ from typing import Annotated
 import typer
 
 from nwp.cli.output import err, figure, megabytes, out, percent, print_json
+from nwp.cli.query import (
+    Epsilon,
+    MinUsers,
+    MinWorkers,
+    OfModel,
+    PerUser,
+    SharedBy,
+    Split,
+    Top,
+    What,
+)
 from nwp.cli.train import Corpus, Json, repeatable
 from nwp.errors import Interrupted
 
@@ -249,6 +260,55 @@ def train(
         f"{megabytes(result['bytes_up'])} of updates and counts up, no message\n"
         f"next:  {shlex.join(['nwp', 'prompt', '--model', str(out_folder)])}"
     )
+
+
+@app.command("query")
+def query(
+    what: What,
+    model: OfModel = None,
+    split: Split = "",
+    top: Top = 20,
+    k: SharedBy = 3,
+    min_users: MinUsers = 3,
+    min_workers: MinWorkers = 2,
+    epsilon: Epsilon = 0.0,
+    per_user: PerUser = 0,
+    longest: Annotated[
+        float, typer.Option(min=0, help="Seconds to wait for approvals, and for answers.")
+    ] = 3600.0,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Ask all members for one figure: only the sum over them is told. Each owner approves the question.
+
+    Example:  nwp server query size --epsilon 1 --per-user 100
+    """
+    from nwp.cli.query import print_answer
+    from nwp.tasks.joint import query_members
+    from nwp.tasks.query import QueryOptions, plan_query
+    from nwp.workers.network import Patience
+
+    options = QueryOptions(
+        what=what,
+        part=split,
+        model=model,
+        min_users=min_users,
+        min_workers=min_workers,
+        k=k,
+        epsilon=epsilon,
+        per_user=per_user,
+    )
+    answer = query_members(
+        _home(home),
+        options,
+        plan_query(options),
+        Patience(longest, longest, longest, longest),
+        lambda text: err().print(text),
+    )
+    if as_json:
+        print_json(answer.as_json(top))
+    else:
+        print_answer(answer, top)
 
 
 @app.command("status")

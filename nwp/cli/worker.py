@@ -80,6 +80,7 @@ def add(
     Example:  nwp worker add my-chat.zip --me Ada
     """
     from nwp.tasks.owner import add_corpus
+    from nwp.workers.describing import many
 
     found = read_corpus(corpus, form, columns, dates, me, skip_bad_lines=skip_bad_lines)
     result = add_corpus(_home(home), found, replace=replace)
@@ -87,7 +88,8 @@ def add(
         print_json(result)
         return
     out().print(
-        f"{result['users']} users, {result['messages']:,} messages: they stay in {result['home']}"
+        f"{many(result['users'], 'user')}, {many(result['messages'], 'message')}: "
+        f"they stay in {result['home']}"
     )
 
 
@@ -126,7 +128,7 @@ def requests(
         print_json({"requests": [_request(each) for each in found]})
         return
     if not found:
-        out().print("nothing waits for you")
+        out().print("nothing waits for you; --all shows what was decided")
     for each in found:
         said = each.asked.decision.name.lower()
         out().print(f"{each.asked.place}  {each.kind}  {each.digest[:12]}  {said}")
@@ -151,11 +153,19 @@ def _request(each: Any) -> dict[str, Any]:
     }
 
 
-def _decide(home: Path | None, plan: str, decision: str, reason: str, *, as_json: bool) -> None:
+def _decide(
+    home: Path | None,
+    plan: str,
+    decision: str,
+    reason: str = "",
+    *,
+    anyway: bool = False,
+    as_json: bool,
+) -> None:
     from nwp.tasks.owner import decide
     from nwp.workers.offers import Decision
 
-    found = decide(_home(home), plan, Decision[decision], reason)
+    found = decide(_home(home), plan, Decision[decision], reason, anyway=anyway)
     if as_json:
         print_json(_request(found))
         return
@@ -163,12 +173,17 @@ def _decide(home: Path | None, plan: str, decision: str, reason: str, *, as_json
 
 
 @app.command("approve")
-def approve(plan: Plan, home: Home = None, as_json: Json = False) -> None:
+def approve(
+    plan: Plan,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Though your rules forbid it.")] = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
     """Let a plan run, as it is now, under this version of nwp.
 
     Example:  nwp worker approve 1
     """
-    _decide(home, plan, "APPROVED", "", as_json=as_json)
+    _decide(home, plan, "APPROVED", anyway=anyway, as_json=as_json)
 
 
 @app.command("deny")
@@ -191,7 +206,7 @@ def revoke(plan: Plan, home: Home = None, as_json: Json = False) -> None:
 
     Example:  nwp worker revoke 1
     """
-    _decide(home, plan, "REVOKED", "", as_json=as_json)
+    _decide(home, plan, "REVOKED", as_json=as_json)
 
 
 @app.command("log")
@@ -248,3 +263,28 @@ def show_sent(
         out().print(f"  {name:12} {value}")
     for name, array in found["arrays"].items():
         out().print(f"  {name:12} {array['dtype']} {array['shape']}  {array['shown']}")
+
+
+@app.command("drive-token")
+def drive_token(
+    credentials: Annotated[
+        Path, typer.Argument(metavar="CREDENTIALS", help="Of your OAuth client, a JSON file.")
+    ],
+    out_file: Annotated[
+        Path, typer.Option("--out", metavar="TOKENFILE", help="Where the token goes (0600).")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Permit the use of your Google Drive, in a browser, and keep the token: for owner and server.
+
+    Example:  nwp worker drive-token credentials.json --out ~/.nwp-drive.json
+
+    The token opens the whole Drive of its account: use an account of its own. docs/drive.md has the steps.
+    """
+    from nwp.workers.drive import make_token
+
+    make_token(credentials, out_file)
+    if as_json:
+        print_json({"token": str(out_file)})
+        return
+    out().print(f"{out_file}: written. Then:  --transport drive:{out_file}")

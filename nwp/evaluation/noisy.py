@@ -9,14 +9,11 @@ of one worker by 1, so what leaves is epsilon-differentially private for users, 
 from __future__ import annotations
 
 import math
-import secrets
-from fractions import Fraction
-from random import Random
 
 import numpy as np
 
 from nwp.evaluation.counts import FloatArray, IntArray, Rows, figures
-from nwp.federated.plan import LEAST_EPSILON
+from nwp.federated.noise import variance
 
 _A_DECADE = 24
 _DECADES = 5
@@ -25,8 +22,6 @@ BINS = _A_DECADE * _DECADES
 BORDERS: FloatArray = 10 ** (np.arange(BINS + 1) / _A_DECADE)
 DECILES = tuple(range(10, 100, 10))
 MOST_ERROR = 0.1
-
-_SYSTEM = secrets.SystemRandom()
 
 
 def histogram(rows: Rows) -> IntArray:
@@ -38,50 +33,6 @@ def histogram(rows: Rows) -> IntArray:
     perplexity = figures(rows)["perplexity"]
     places = np.searchsorted(BORDERS, perplexity[~np.isnan(perplexity)], side="right") - 1
     return np.bincount(np.clip(places, 0, BINS - 1), minlength=BINS).astype(np.int64)
-
-
-def noisy(counts: IntArray, epsilon: float, rng: Random = _SYSTEM) -> IntArray:
-    """Add two-sided geometric noise to each count, int64 (bins,): k with probability proportional to
-    exp(-epsilon |k|).
-
-    Of all mechanisms with the same epsilon it serves every reader of one count best (Ghosh,
-    Roughgarden and Sundararajan 2009, "Universally utility-maximizing privacy mechanisms"). It is drawn
-    exactly, from whole random numbers: noise made of floating-point numbers gives counts away by its
-    last bits (Mironov 2012, "On significance of the least significant bits for differential privacy").
-    A noisy count may be negative; sums over workers need it so, or they would be too high. `rng` is the
-    operating system's, whose numbers nobody can foretell; another one is for tests alone.
-
-    ValueError when epsilon is no number or under `LEAST_EPSILON`.
-    """
-    if not LEAST_EPSILON <= epsilon < math.inf:
-        raise ValueError(f"epsilon {epsilon} is not a number of {LEAST_EPSILON} or more")
-    exact = Fraction(epsilon)
-    return np.array([int(count) + _noise(exact, rng) for count in counts], np.int64)
-
-
-def _noise(epsilon: Fraction, rng: Random) -> int:
-    """Algorithm 2 of Canonne, Kamath and Steinke (2020, "The discrete Gaussian for differential
-    privacy"): a geometric number of steps of epsilon, and a sign."""
-    s, t = epsilon.numerator, epsilon.denominator
-    while True:
-        rest = rng.randrange(t)
-        if not _happens(rest, t, rng):
-            continue
-        whole = 0
-        while _happens(1, 1, rng):
-            whole += 1
-        size = (rest + t * whole) // s
-        negative = rng.randrange(2) == 1
-        if size or not negative:  # else 0 would come twice as often, once with either sign
-            return -size if negative else size
-
-
-def _happens(numerator: int, denominator: int, rng: Random) -> bool:
-    """True with probability exp(-numerator / denominator), which is at most 1: Algorithm 1 there."""
-    k = 1
-    while rng.randrange(k * denominator) < numerator:
-        k += 1
-    return k % 2 == 1
 
 
 def quantiles(
@@ -114,15 +65,10 @@ def quantiles(
     }
     told = users > 0
     if workers is not None:
-        noise = 2 * math.sqrt(BINS * workers * _variance(epsilon))
+        noise = 2 * math.sqrt(BINS * workers * variance(epsilon))
         found["error"] = noise / users if users else None
         told = told and noise <= MOST_ERROR * users
     return {f"p{d}": _reached(upto, d / 100) if told else None for d in DECILES} | found
-
-
-def _variance(epsilon: float) -> float:
-    """Of two-sided geometric noise."""
-    return 2 * math.exp(-epsilon) / math.expm1(-epsilon) ** 2
 
 
 def _reached(upto: FloatArray, share: float) -> float:

@@ -16,6 +16,7 @@ from nwp.evaluation.scoring import count_group, count_rows, in_groups
 from nwp.evaluation.slices import BINS, ROWS, Slices
 from nwp.evaluation.slices import COLUMNS as SLICE_COLUMNS
 from nwp.evaluation.weighing import expert_received, expert_specs
+from nwp.federated import noise
 from nwp.federated.local import seed_for
 from nwp.federated.parcel import ArraySpec, Parcel, Schema
 from nwp.federated.plan import EvaluatePlan, Plan, SurveyPlan, TrainPlan
@@ -66,7 +67,7 @@ def _validate(worker: WorkerSide, number: int, request: Parcel) -> Parcel:
     weights = plan.downlink.decode("weights", request.arrays)
     groups = in_groups((users[i] for i in places), _VALIDATED, lambda user: len(user.targets))
     counts = np.zeros((1, len(COLUMNS)))
-    for rows in _run(worker, count_rows, weights, ((plan.model, group) for group in groups)):
+    for rows in run_some(worker, count_rows, weights, ((plan.model, group) for group in groups)):
         for row in rows:
             counts[0] += row
     return Parcel({"users": len(places)}, {"counts": counts})
@@ -86,18 +87,18 @@ def _evaluate(worker: WorkerSide, number: int, request: Parcel) -> Parcel:
     tasks = ((plan.model, plan.words, *zip(*group, strict=True), expert) for group in groups)
     weights = plan.downlink.decode("weights", request.arrays)
     every, slices = [np.zeros((0, len(COLUMNS)))], Slices.none()
-    for rows, some in _run(worker, count_group, weights, tasks):
+    for rows, some in run_some(worker, count_group, weights, tasks):
         every.append(rows)
         slices += some
     counts = np.concatenate(every)
     arrays: dict[str, Any] = {"slices": slices.table, "bins": slices.bins}
     if plan.epsilon:
-        arrays["histogram"] = noisy.noisy(noisy.histogram(counts), plan.epsilon)
+        arrays["histogram"] = noise.noisy(noisy.histogram(counts), plan.epsilon)
     arrays["counts"] = counts if plan.rows else _sum(counts)[None]
     return Parcel({"users": len(users)}, arrays)
 
 
-def _run(
+def run_some(
     worker: WorkerSide,
     function: Callable[..., Any],
     weights: FloatArray,

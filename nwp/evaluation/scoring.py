@@ -190,10 +190,15 @@ def count_with(
     return rows, slice_up(scored, every, spelled)
 
 
-def count_rows(weights: FloatArray, config: ModelConfig, users: Sequence[Encoded]) -> Rows:
+def count_rows(
+    weights: FloatArray,
+    config: ModelConfig,
+    users: Sequence[Encoded],
+    expert: Expert | None = None,
+) -> Rows:
     """The counts of each user but those of letters, float64 (users, columns); zeros for no words."""
     every = join(users)
-    scored = score(LstmPredictor(config, weights), every)
+    scored = score(predictor_of(config, weights, expert), every)
     return count_each(scored, every, [len(user.targets) for user in users])
 
 

@@ -1,8 +1,8 @@
 """Plans: all that a worker is asked to do, as data. A plan is frozen, hashed and approved once.
 
-There are four kinds. A survey asks for words to build a vocabulary from, a training plan for rounds
-of updates, an evaluation plan for counts, a plan for n-grams for those that many users share. What a
-plan does not name, a worker does not do.
+There are five kinds. A survey asks for words to build a vocabulary from, a training plan for rounds
+of updates, an evaluation plan for counts, a plan for n-grams for those that many users share, a query
+for one figure over many users. What a plan does not name, a worker does not do.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ from nwp.text.tokenizer import MARKS
 from nwp.text.vocabulary import FIRST_OUTPUT, FIRST_WORD, Vocabulary
 
 LEAST_EPSILON = 1e-6  # with less, noise might not fit into 64 bits
+# What a query may ask for (`nwp.federated.querying`); the last two need a vocabulary, the last a model.
+QUERIES = ("size", "lengths", "words", "unknown", "perplexity")
+MOST_PER_USER = 1_000_000  # with more, likewise
 
 
 @dataclass(frozen=True)
@@ -236,9 +239,89 @@ class NgramsPlan:
         return Code("fp32", self.model.parameters)
 
 
-Plan = SurveyPlan | TrainPlan | EvaluatePlan | NgramsPlan
+@dataclass(frozen=True)
+class QueryPlan:
+    """One figure over all users of a worker together, `what` of `QUERIES`, on one part of their messages.
+
+    A worker answers only where `min_users` of its users have text there; a word leaves only when `k`
+    of them wrote it. With `epsilon` above 0 there is noise on every count, which makes the answer
+    epsilon-differentially private for users; then `per_user` bounds what each of them adds: so many
+    messages and so many words (`nwp.federated.querying`). Without noise nothing is bounded: the
+    difference of two bounds would tell of the few users who have more than the lower one. With
+    `ngrams` the model is mixed with an n-gram expert, which travels with the weights. Where there is
+    no model, the plan's text does not mention one.
+    """
+
+    kind: ClassVar[str] = "query"
+
+    what: str
+    part: str = "all"
+    min_users: int = 3
+    k: int = 3
+    epsilon: float = 0.0
+    per_user: int = 0
+    words: tuple[str, ...] = ()
+    model: ModelConfig | None = None
+    ngrams: bool = False
+
+    def __post_init__(self) -> None:
+        if self.what not in QUERIES:
+            raise BadSettings(f"no query {self.what!r}", f"There are {', '.join(QUERIES)}.")
+        part_of((), self.part)  # is there such a part?
+        if min(self.min_users, self.k) < 2:
+            raise BadSettings(
+                f"min_users = {self.min_users}, k = {self.k}: what a single user wrote is never told",
+                "Give 2 or more for each; 3 is usual.",
+            )
+        self._check_noise()
+        if (self.model is not None) != (self.what == "perplexity") or self.ngrams > bool(
+            self.model
+        ):
+            raise BadSettings("a model, for perplexity and for nothing else")
+        if bool(self.words) != (self.what in ("unknown", "perplexity")):
+            raise BadSettings("a vocabulary, for unknown words and perplexity and for nothing else")
+        if self.model is not None:
+            _check_vocabulary(self.model, self.words, {})
+        elif len(set(self.words)) < len(self.words) or "" in self.words:
+            raise BadSettings("no vocabulary: words must be different and not empty")
+
+    def _check_noise(self) -> None:
+        if not (self.epsilon == 0 or LEAST_EPSILON <= self.epsilon < math.inf):
+            raise BadSettings(f"epsilon = {self.epsilon}: 0, or {LEAST_EPSILON} and more")
+        if self.epsilon and self.what == "words":
+            raise BadSettings(
+                "no epsilon for words: which words pass the threshold gives away what noise on their "
+                "counts would hide",
+                "Ask without --epsilon; then a word leaves only when k users of a worker wrote it.",
+            )
+        if not 0 <= self.per_user <= MOST_PER_USER:
+            raise BadSettings(f"per_user = {self.per_user}: 0 to {MOST_PER_USER:,}")
+        if self.epsilon and not self.per_user:
+            raise BadSettings(
+                "epsilon without a bound on what one user adds, so no noise would be enough",
+                "Give --per-user N, such as 100: messages and words of each user that count.",
+            )
+        if self.per_user and not self.epsilon:
+            raise BadSettings(
+                "a bound on what one user adds, but no noise: two such answers with different bounds "
+                "would tell of the users who have most",
+                "Give --epsilon too, or leave --per-user out.",
+            )
+
+    def vocabulary(self) -> Vocabulary:
+        """The vocabulary as an object (surfaces play no part in counting)."""
+        return Vocabulary.from_lists(self.words, {})
+
+    @property
+    def downlink(self) -> Code:
+        """How weights are written on their way: as they are. For a plan with a model."""
+        assert self.model is not None
+        return Code("fp32", self.model.parameters)
+
+
+Plan = SurveyPlan | TrainPlan | EvaluatePlan | NgramsPlan | QueryPlan
 KINDS: dict[str, type[Plan]] = {
-    kind.kind: kind for kind in (SurveyPlan, TrainPlan, EvaluatePlan, NgramsPlan)
+    kind.kind: kind for kind in (SurveyPlan, TrainPlan, EvaluatePlan, NgramsPlan, QueryPlan)
 }
 _PARTS = {
     "model": ModelConfig,
@@ -256,9 +339,11 @@ def plan_text(plan: Plan) -> str:
     # `dataclasses.asdict` of the whole would copy ten thousand words one by one.
     values = {f.name: getattr(plan, f.name) for f in dataclasses.fields(plan)}
     content = {"kind": plan.kind} | {
-        name: dataclasses.asdict(value) if name in _PARTS else value
+        name: dataclasses.asdict(value) if name in _PARTS and value is not None else value
         for name, value in values.items()
     }
+    if isinstance(plan, QueryPlan) and plan.model is None:
+        del content["model"]
     if isinstance(plan, TrainPlan):
         del content["sizes"]
         if plan.participation == Participation():
@@ -291,6 +376,8 @@ def read_plan(text: str) -> Plan:
             content["words"] = tuple(content["words"])
         if kind is TrainPlan:
             content = {"participation": Participation(), "sizes": {}, **content}
+        if kind is QueryPlan:
+            content = {"model": None, **content}
         plan: Plan = _exact(kind, content)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, NwpError) as error:
         raise BadMessage(f"this is no plan: {error}") from error

@@ -16,16 +16,15 @@ def _request(plan: Plan) -> Schema:
     return Schema()
 
 
-def _reply(plan: Plan) -> Schema:
-    """Words and their surfaces as UTF-8 lines with a count each; or, with `listed` 1, no words but
-    a count for each word of the public list. `users` of the worker, `words` and `messages` in all."""
-    return Schema(
-        fields={"listed": int, "users": int, "words": int, "messages": int},
-        arrays={
-            "lines": ArraySpec("uint8", (None,)),
-            "counts": ArraySpec("int64", (None,)),
-        },
-    )
+# Words and their surfaces as UTF-8 lines with a count each; or, with `listed` 1, no words but
+# a count for each word of the public list. `users` of the worker, `words` and `messages` in all.
+REPLY = Schema(
+    fields={"listed": int, "users": int, "words": int, "messages": int},
+    arrays={
+        "lines": ArraySpec("uint8", (None,)),
+        "counts": ArraySpec("int64", (None,)),
+    },
+)
 
 
 def _answer(worker: WorkerSide, number: int, request: Parcel) -> Parcel:
@@ -33,10 +32,13 @@ def _answer(worker: WorkerSide, number: int, request: Parcel) -> Parcel:
     plan = worker.plan
     if not isinstance(plan, SurveyPlan):
         raise BadMessage(f"a {plan.kind} plan does not allow a survey")
-    users = worker.messages("train")
-    found = survey(users, plan.k)
+    return survey_reply(survey(worker.messages("train"), plan.k), len(worker.names))
+
+
+def survey_reply(found: Survey, users: int) -> Parcel:
+    """A survey as a message, `REPLY`; with how many users it is of."""
     totals = {
-        "users": len(worker.names),
+        "users": users,
         "words": found.words,
         "messages": found.messages,
     }
@@ -82,4 +84,10 @@ def _bytes(text: str) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
     return np.frombuffer(text.encode("utf-8"), np.uint8)
 
 
-SURVEY = Phase("survey", _request, _reply, _answer, lambda plan, worker, reply: read_survey(reply))
+SURVEY = Phase(
+    "survey",
+    _request,
+    lambda plan: REPLY,
+    _answer,
+    lambda plan, worker, reply: read_survey(reply),
+)

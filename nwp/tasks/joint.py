@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from nwp.errors import BadInput, BadSettings, Interrupted
+from nwp.federated.parcel import Parcel
+from nwp.federated.plan import QueryPlan
 from nwp.federated.state import RunState
 from nwp.files import data_home, shipped, write_atomic
 from nwp.runs.metrics import MetricsFile
@@ -28,6 +30,7 @@ from nwp.runs.trackers import Tracker
 from nwp.tasks.cohorts import COHORTS, Recorded, took_part
 from nwp.tasks.joint_members import STOP, JointOptions, gathered, keep_members
 from nwp.tasks.joint_status import STATUS, Status
+from nwp.tasks.query import Answer, QueryOptions, query
 from nwp.tasks.run_folder import RunFolder
 from nwp.tasks.tracking import tracked
 from nwp.tasks.train import (
@@ -42,12 +45,13 @@ from nwp.workers import adapter
 from nwp.workers.channel import Channel, Tap
 from nwp.workers.members import (
     Member,
+    by_name,
     look_for,
     read_members,
     save_members,
     with_invited,
 )
-from nwp.workers.network import Network
+from nwp.workers.network import Network, Patience
 from nwp.workers.parties import (
     Party,
     alone,
@@ -185,6 +189,26 @@ def train_jointly(
                 watcher.finished(result)
             status.say("done", done=True)
             return result
+
+
+def query_members(
+    home: Path,
+    options: QueryOptions,
+    asked: tuple[QueryPlan, Parcel],
+    patience: Patience,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Answer:
+    """Ask the members who are there what `nwp.tasks.query.plan_query` made of the options.
+
+    NoQuorum when fewer than the options want approve and answer.
+    """
+    party = read_party(home, owner=False)
+    with alone(home):
+        client = party.connect()
+        members = look_for(client, Channel(client), read_members(home), tell)
+        save_members(home, members)
+        network = Network(client, by_name(members), patience, tell)
+        return query(network, *asked, options.min_workers)
 
 
 def _round_done(home: Path, status: Status, state: RunState) -> None:

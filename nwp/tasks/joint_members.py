@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from nwp.errors import Interrupted, NoQuorum
+from nwp.errors import Interrupted, NoQuorum, TransportError
 from nwp.files import write_atomic
 from nwp.tasks.joint_status import Status
 from nwp.workers import adapter
@@ -22,6 +22,7 @@ from nwp.workers.network import Patience
 STOP = "stop"
 _RUNS = "runs.json"
 _BETWEEN_LOOKS = 1.0  # seconds, while members are awaited
+_AFTER_A_FAULT = 10.0
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,12 @@ def gathered(
             look_for(client, channel, read_members(home), status.warn), names, status
         )
     while True:
-        members = look_for(client, channel, read_members(home), status.warn)
+        try:
+            members = look_for(client, channel, read_members(home), status.warn)
+        except TransportError as error:
+            status.say(f"{error.message}; trying again")
+            time.sleep(_AFTER_A_FAULT)
+            continue
         save_members(home, members)
         found, invited = by_name(members), [m for m in members if not m.left]
         passed = time.monotonic() - began

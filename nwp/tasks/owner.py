@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,14 @@ from typing import Any
 from nwp.corpus.readers import jsonl
 from nwp.corpus.store import store
 from nwp.corpus.types import Corpus, Tally, with_text
-from nwp.errors import BadCorpus, BadInput, BadSettings, Refused
+from nwp.errors import BadCorpus, BadInput, BadSettings, Refused, TransportError
 from nwp.federated.plan import read_plan
 from nwp.files import data_home, told, write_atomic
 from nwp.workers import adapter
 from nwp.workers.attending import Attendant
 from nwp.workers.consent import Asked, Consents
 from nwp.workers.datasite import DATA_FILE, Datasite
-from nwp.workers.describing import describe
+from nwp.workers.describing import describe, many
 from nwp.workers.engines import make_engine
 from nwp.workers.ledger import Entry, Ledger
 from nwp.workers.offers import Decision
@@ -32,7 +33,7 @@ from nwp.workers.parties import (
     short,
     split_transport,
 )
-from nwp.workers.policy import Policy, policy_text, read_policy, trusted
+from nwp.workers.policy import Policy, fault, policy_text, read_policy, trusted
 from nwp.workers.simulation import lines_of, mock_of
 
 POLICY, LEDGER, SENT = "policy.toml", "ledger.jsonl", "sent"
@@ -131,15 +132,27 @@ def requests(home: Path, *, every: bool = False) -> list[Request]:
     return found
 
 
-def decide(home: Path, name: str, decision: Decision, reason: str = "") -> Request:
-    """Write down the owner's decision on a plan, by its number or the beginning of its digest."""
+def decide(
+    home: Path, name: str, decision: Decision, reason: str = "", *, anyway: bool = False
+) -> Request:
+    """Write down the owner's decision on a plan, by its number or the beginning of its digest.
+
+    Refused for an approval that the owner's rules forbid, if it is not to be given `anyway`.
+    """
     read_party(home, owner=True)
     consents = Consents(home)
     digest = consents.find(name)
     if decision == Decision.REVOKED and consents.all[digest].decision != Decision.APPROVED:
         raise BadInput(f"the plan {digest[:12]} is not approved: there is nothing to take back")
+    plan = read_plan(consents.text(digest))
+    against = fault(read_policy(home / POLICY), plan)
+    if decision == Decision.APPROVED and against and not anyway:
+        raise Refused(
+            f"your rules are against it: {against}",
+            f"Change them in {home / POLICY}, or approve it --anyway.",
+        )
     asked = consents.decide(digest, decision, by="owner", reason=reason)
-    return Request(digest, read_plan(consents.text(digest)).kind, asked, ())
+    return Request(digest, plan.kind, asked, ())
 
 
 def open_ledger(home: Path) -> Ledger:
@@ -166,8 +179,24 @@ def attend(
     """Work for the server until told to stop: enrol, then decide and answer.
 
     BadInput when another process does, or there is no text yet; Refused when the server's key is not
-    the one that the invitation told.
+    the one that the invitation told, or not one that the rules trust.
     """
+    with at_work(home, processes=processes, tell=tell, until=until) as attendant:
+        if attendant:
+            tell("waiting for plans and rounds; Ctrl-C stops, and nothing is lost")
+            attendant.attend(until)
+
+
+@contextlib.contextmanager
+def at_work(
+    home: Path,
+    *,
+    processes: int = 1,
+    tell: Callable[[str], None] = lambda text: None,
+    until: Callable[[], bool] = lambda: False,
+) -> Iterator[Attendant | None]:
+    """Enrol and greet; what `attend` does then can be done look by look. None when told to stop before
+    the server has come. Errors as from `attend`."""
     party = read_party(home, owner=True)
     with alone(home):
         policy = read_policy(home / POLICY)
@@ -175,14 +204,15 @@ def attend(
         users = _users(client)
         if not users:
             raise BadInput("this worker has no text yet", "Add some:  nwp worker add CORPUS")
-        tell(f"{party.email}: {len(users)} users; the key's fingerprint is")
+        tell(f"{party.email}: {many(len(users), 'user')}; the key's fingerprint is")
         tell(f"  {short(adapter.fingerprint(client))}")
         party = _enrolled(party, policy, client, tell, until)
         if until():
+            yield None
             return
         tell(f"the key of {party.server} has the fingerprint")
         tell(f"  {short(party.fingerprint)}")
-        engine = make_engine(processes)
+        engine, consents = make_engine(processes), Consents(home)
         try:
             site = Datasite(
                 client,
@@ -191,15 +221,22 @@ def attend(
                 policy,
                 engine,
                 keep=home / SENT,
-                consents=Consents(home),
+                consents=consents,
                 tell=tell,
             )
-            attendant = Attendant(site, Consents(home), _rules(home / POLICY, policy, tell), tell)
+            attendant = Attendant(site, consents, _rules(home / POLICY, policy, tell), tell)
             attendant.greet()
-            tell("waiting for plans and rounds; Ctrl-C stops, and nothing is lost")
-            attendant.attend(until)
+            yield attendant
         finally:
             engine.close()
+
+
+def _accepted(client: adapter.Client, server: str, tell: Callable[[str], None]) -> bool:
+    try:
+        return adapter.accept(client, server)
+    except TransportError as error:
+        tell(f"{error.message}; trying again")
+        return False
 
 
 def _rules(path: Path, policy: Policy, tell: Callable[[str], None]) -> Callable[[], Policy]:
@@ -237,7 +274,7 @@ def _enrolled(
 ) -> Party:
     """The party once the server has asked and its key is the right one."""
     pause, said = 0.1, False
-    while not adapter.accept(client, party.server):
+    while not _accepted(client, party.server, tell):
         if until():
             return party
         if not said:

@@ -11,8 +11,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import json
 import logging
 import os
+import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,11 +23,11 @@ from typing import Any, ClassVar
 
 os.environ.setdefault("PRE_SYNC", "false")  # no hidden sync() inside .jobs and .datasets
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, PrivateAttr
 from syft.sync.connections.base_connection import ConnectionConfig
 from syft.sync.connections.connection_router import ConnectionRouter
-from syft.sync.connections.drive.gdrive_transport import GDriveConnection
-from syft.sync.connections.drive.grdrive_config import GdriveConnectionConfig
+from syft.sync.connections.drive.gdrive_retry import execute_with_retries
+from syft.sync.connections.drive.gdrive_transport import GDriveConnection, build_drive_service
 from syft.sync.connections.drive.mock_drive_service import (
     MockDriveBackingStore,
     MockDriveService,
@@ -39,6 +41,7 @@ from syft.sync.sync.caches.datasite_watcher_cache import DataSiteWatcherCacheCon
 from syft.sync.sync.datasite_owner_syncer import DatasiteOwnerSyncerConfig
 from syft.sync.sync.datasite_watcher_syncer import DatasiteWatcherSyncerConfig
 from syft.sync.version.peer_manager import PeerManagerConfig
+from syft_crypto_python import SyftPublicKeyBundle
 from syft_datasets.config import PRIVATE_METADATA_FILENAME, SyftBoxConfig
 from syft_job import SyftJobConfig
 from syft_permissions.spec.access import Access
@@ -47,8 +50,10 @@ from syft_permissions.spec.ruleset import PERMISSION_FILE_NAME, RuleSet
 from syft_rds import SyftRDSClient, SyftRDSClientConfig
 from syft_rds.config import DATASET_COLLECTION_SPECS
 
+from nwp.errors import BadMessage, TransportError
 from nwp.temporary import TemporaryFolder
-from nwp.workers.folder import FolderStore, open_store
+from nwp.workers import drive
+from nwp.workers.folder import FolderStore, StoredFile, open_store
 
 logging.getLogger("syft").setLevel(logging.ERROR)
 
@@ -59,6 +64,10 @@ RUN_SH = 'exec "${NWP_WORKER:?}" code/plan.json\n'
 _JOB_FILES = {"run.sh", "config.yaml", "code/script.sh", f"code/{PLAN_FILE}"}
 # Compaction fails on files that are no text, and a run's box is short-lived.
 _SYNC = {"auto_checkpoint": False, "auto_compact": False}
+# Bytes that syft itself reads of one file: lists of peers, keys, versions, and a job's or a mock's files.
+_MOST_SYNCED = 1 << 28
+_MOST_LIST = 1 << 24  # of a list of peers and their keys; some hundred bytes each
+_ADDRESS = re.compile(r"[0-9A-Za-z.!#$%&*+/=?^_`{|}~-]{1,64}@[0-9A-Za-z.-]{1,255}")
 
 # Syft has no types that a checker could follow.
 Client = Any
@@ -70,9 +79,17 @@ _ALONE = threading.RLock()
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Around calls of syft: one thread at a time, for it makes no promise about threads, and without
-    the progress that it prints (what is redirected is the whole process's output, so again: alone)."""
-    with _ALONE, contextlib.redirect_stdout(io.StringIO()):
-        yield
+    the progress that it prints (what is redirected is the whole process's output, so again: alone).
+    What fails on the way to the others is told as a TransportError."""
+    with _ALONE, contextlib.redirect_stdout(io.StringIO()), drive.told():
+        try:
+            yield
+        except Exception as error:
+            if type(error) is Exception and str(error).startswith("File not found"):
+                raise TransportError(  # a store's own way to say that
+                    "a file was deleted while it was used", "Try again."
+                ) from error
+            raise
 
 
 # ----------------------------------------------------------------------------------- connections
@@ -92,8 +109,112 @@ class _StoreService(MockDriveService):  # type: ignore[misc]
         return _StoreFiles(self._backing_store, self._current_user)
 
 
-class _StoreConnection(GDriveConnection):  # type: ignore[misc]
-    """Syft's drive transport over a store in memory or in a folder."""
+class _Connection(GDriveConnection):  # type: ignore[misc]
+    """Syft's drive transport, where it can be misled by what others write, or loses what it knows."""
+
+    # Whose requests to become a peer are looked at. Anybody may make thousands, and syft asks the
+    # drive some questions about each.
+    wanted: set[str] = set()  # noqa: RUF012 (pydantic gives each object its own)
+
+    def read_at_most(self, file_id: str, most: int) -> bytes:
+        """A file's content. BadMessage when it is larger, or can't be read (any more)."""
+        raise NotImplementedError
+
+    def delete(self, file_id: str) -> None:
+        """Delete a file of one's own; nothing happens when it has gone already."""
+        raise NotImplementedError
+
+    def files_of(self, folder_id: str, owner: str) -> dict[str, str]:
+        """File id to name of the files in a folder that `owner` has put there.
+
+        Both peers may write to the folders between them. Of what the other has put there one can
+        delete nothing, and what is one's own is no message of the other's.
+        """
+        query = f"'{folder_id}' in parents and '{owner}' in owners and trashed=false"
+        found, page = {}, None
+        while True:
+            listed = execute_with_retries(
+                self.drive_service.files().list(
+                    q=query,
+                    fields="files(id, name), nextPageToken",
+                    pageSize=1000,
+                    pageToken=page,
+                    orderBy="name desc",
+                )
+            )
+            found.update({file["id"]: file["name"] for file in listed.get("files", [])})
+            if not (page := listed.get("nextPageToken")):
+                return found
+
+    def download_file(self, file_id: str) -> bytes:
+        """Syft's own way to read a file, with a bound."""
+        return self.read_at_most(file_id, _MOST_SYNCED)
+
+    def get_syftbox_folder_id(self) -> str:
+        """The folder of all that is one's own. Syft looks for it again when it has just made it, and
+        makes another where listings lag."""
+        self._syftbox_folder_id = str(super().get_syftbox_folder_id())
+        return self._syftbox_folder_id
+
+    def get_personal_syftbox_folder_id(self) -> str:
+        """The same for the folder within it."""
+        self._personal_syftbox_folder_id = str(super().get_personal_syftbox_folder_id())
+        return self._personal_syftbox_folder_id
+
+    def _download_peers_json(self) -> dict[str, dict[str, Any]]:
+        """The peers and their keys, as this participant has written them down on the drive.
+
+        Where the network fails syft takes it for an empty list, and writes that: all keys are lost.
+        What is no peer is passed over, and a key that is none is looked for anew.
+        """
+        file_id = self._get_peers_file_id()
+        try:
+            found = json.loads(self.read_at_most(file_id, _MOST_LIST)) if file_id else {}
+        except (BadMessage, ValueError, RecursionError):
+            return {}
+        peers = {}
+        for email, about in found.items() if isinstance(found, dict) else ():
+            if _ADDRESS.fullmatch(email) and isinstance(about, dict):
+                key = about.get("public_encryption_bundle")
+                lost = () if key is None or _is_key(key) else ("public_encryption_bundle",)
+                peers[email] = {name: about[name] for name in about if name not in lost}
+                peers[email]["state"] = str(about.get("state"))
+        return peers
+
+    def get_peer_requests(self) -> list[str]:
+        """Who has asked to be a peer, of those that are wanted or known."""
+        known = {*self.wanted, *self._get_peers_json()}
+        return [email for email in super().get_peer_requests() if email in known]
+
+    def read_peer_encryption_bundle(self, peer_email: str) -> str | None:
+        """A peer's public key as its file has it; None when there is none, or it is no key."""
+        text: str | None = super().read_peer_encryption_bundle(peer_email)
+        with contextlib.suppress(ValueError, RecursionError):
+            found = json.loads(text) if text and len(text) <= _MOST_LIST else None
+            if isinstance(found, dict) and _is_key(found.get("public_encryption_bundle")):
+                return text
+        return None
+
+    def _expect_one(self, folders: list[tuple[str, str]]) -> str | None:
+        if len(folders) > 1:
+            raise TransportError(
+                f"{len(folders)} folders where there should be one: {folders[0][1]!r}",
+                "Delete those that are not used on the drive, or begin with an empty one.",
+            )
+        return folders[0][0] if folders else None
+
+
+def _is_key(found: object) -> bool:
+    """Is it a public key, and signed as such by the identity that its fingerprint is of?"""
+    try:
+        SyftPublicKeyBundle.from_did_document(found)
+    except Exception:  # whatever the crypto library says of whatever was found
+        return False
+    return True
+
+
+class _StoreConnection(_Connection):
+    """Over a store in memory or in a folder."""
 
     @classmethod
     def from_config(cls, config: StoreConnectionConfig | FolderConnectionConfig) -> Any:
@@ -101,10 +222,72 @@ class _StoreConnection(GDriveConnection):  # type: ignore[misc]
         connection.setup(drive_service=_StoreService(config.store, config.email))
         return connection
 
-    def download_file(self, file_id: str) -> bytes:
-        """All of a file at once: by pieces, as over a network, its bytes are copied twice."""
-        content: bytes = self.drive_service.files().get_media(fileId=file_id).execute()
-        return content
+    def copy(self) -> Any:
+        """Another of the same kind: syft's would be without the bounds."""
+        other = type(self)(email=self.email, wanted=set(self.wanted))
+        other.setup(drive_service=self.drive_service, warm_syftbox_folder_id_cache=False)
+        self._copy_caches_to(other)
+        return other
+
+    def read_at_most(self, file_id: str, most: int) -> bytes:
+        file = self.drive_service._backing_store.get_file(file_id)
+        if file is None:
+            raise drive.gone()
+        try:
+            content = file.head(most + 1) if isinstance(file, StoredFile) else file.content
+        except OSError as error:
+            raise drive.gone() from error
+        if len(content) > most:
+            raise drive.too_large(most)
+        return bytes(content)
+
+    def delete(self, file_id: str) -> None:
+        if self.drive_service._backing_store.get_file(file_id):
+            self.drive_service.files().delete(fileId=file_id).execute()
+
+
+class _DriveConnection(_Connection):
+    """Over Google Drive."""
+
+    _peers_id: str | None = None
+
+    def _get_peers_file_id(self) -> str | None:
+        """The file of one's peers, also while listings do not have it yet: two would come apart."""
+        self._peers_id = super()._get_peers_file_id() or self._peers_id
+        return self._peers_id
+
+    def _write_peers_json(self, peers_data: dict[str, dict[str, Any]]) -> str:
+        self._peers_id = str(super()._write_peers_json(peers_data))
+        return self._peers_id
+
+    @classmethod
+    def from_config(cls, config: DriveConnectionConfig) -> Any:
+        """One for all parts of a client: each would ask the same questions on its own."""
+        if config._made is None:
+            connection = cls(email=config.email)
+            connection._begin(drive.read_token(config.token_path))
+            drive.check_account(connection.get_authenticated_email(), config.email)
+            connection.get_personal_syftbox_folder_id()
+            config._made = connection
+        return config._made
+
+    def _begin(self, credentials: Any) -> None:
+        service = drive.LargePages(build_drive_service(credentials))
+        self.setup(drive_service=service, warm_syftbox_folder_id_cache=False)
+        self.credentials = credentials
+
+    def copy(self) -> Any:
+        """Another with a network connection of its own, for another thread."""
+        other = type(self)(email=self.email, wanted=set(self.wanted))
+        other._begin(self.credentials)  # syft's would fetch another access token
+        self._copy_caches_to(other)
+        return other
+
+    def read_at_most(self, file_id: str, most: int) -> bytes:
+        return drive.download(self.drive_service, file_id, most)
+
+    def delete(self, file_id: str) -> None:
+        drive.delete(self.drive_service, file_id)
 
 
 class StoreConnectionConfig(ConnectionConfig):  # type: ignore[misc]
@@ -129,6 +312,15 @@ class FolderConnectionConfig(ConnectionConfig):  # type: ignore[misc]
         return open_store(self.folder, MockPermission)
 
 
+class DriveConnectionConfig(ConnectionConfig):  # type: ignore[misc]
+    """Connects one participant to Google Drive."""
+
+    connection_type: ClassVar[type] = _DriveConnection
+    email: str
+    token_path: Path
+    _made: Any = PrivateAttr(default=None)
+
+
 def in_memory(email: str, store: Any) -> Any:
     """The way to a store in memory, for one of the participants of one process."""
     return StoreConnectionConfig(email=email, store=store)
@@ -140,8 +332,12 @@ def in_folder(email: str, folder: Path) -> Any:
 
 
 def on_drive(email: str, token: Path) -> Any:
-    """The way to Google Drive, with the account's own token."""
-    return GdriveConnectionConfig(email=email, token_path=token)
+    """The way to the Google Drive of the account `email`, by a token file (`drive.make_token`).
+
+    Opening a client over it raises BadInput for what is no token, BadSettings for a token of another
+    account, and TransportError for all that Drive and the network may say.
+    """
+    return DriveConnectionConfig(email=email, token_path=token)
 
 
 def new_store() -> Any:
@@ -239,8 +435,15 @@ def invite(server: Client, owner: str) -> None:
         server.add_peer(owner, verbose=False, sync=False)
 
 
+def _look_for(client: Client, peers: Iterable[str]) -> None:
+    """Let requests of these peers be seen."""
+    for connection in client.peer_manager.connection_router.connections:
+        connection.wanted.update(peers)
+
+
 def accept(owner: Client, server: str) -> bool:
     """Owner: become the peer of a server that has asked; False while it has not."""
+    _look_for(owner, [server])
     with quiet():
         owner.load_peers(force_download=True)
         peers = owner.peer_manager
@@ -257,7 +460,12 @@ def find_peers(client: Client) -> None:
 
 
 def fingerprint(client: Client, peer: str = "") -> str:
-    """The fingerprint of a peer's key, or of one's own; empty while the key is not known."""
+    """The fingerprint of a peer's key, or of one's own; empty while the key is not known.
+
+    It is of the key that the channel encrypts for and checks signatures with at this moment. A
+    drive can come to hold another: compare it with the one that was confirmed after every
+    `accept` and `find_peers`, before anything is sent.
+    """
     keys = client.peer_manager.peer_store
     if not peer:
         return str(keys.public_key.identity_fingerprint())
@@ -272,6 +480,7 @@ def enrol(server: Client, owners: Mapping[str, Client]) -> None:
         for email in owners:
             server.add_peer(email, verbose=False, sync=False)
         for owner in owners.values():
+            _look_for(owner, [server.email])
             owner.load_peers()
             owner.approve_peer_request(server.email, verbose=False)
             owner.load_peers()

@@ -158,7 +158,7 @@ class Attendant:
 
     def _send(self, name: str, envelope: Envelope, message: bytes) -> None:
         self.site.ledger.write(envelope, message, to=self.site.server)
-        self.site.channel.send(self.site.server, name, message)
+        self.site.channel.replace(self.site.server, name, message)
 
     def _tidy(self, waiting: set[str]) -> None:
         """Take back what the server does not wait for any more."""

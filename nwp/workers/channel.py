@@ -4,20 +4,31 @@ Syft's readers take any name in three parts with _ between for one of their own 
 what is in it; so names here have none. A sender deletes its own messages after use: nothing piles
 up in the store. Names, sizes and times are visible to whoever runs the store; contents are not.
 
+A message is read up to a bound, whatever is said of its size. What can't be read, or is not what its
+sender signed, is a BadMessage; what fails on the way (no network, a folder that is not mounted) a
+TransportError, which says nothing of the message. A signature is of the content alone: whoever may
+write to the store can give an old message again, or two of them each other's names, so contents say
+what they belong to, and readers compare.
+
 Of several threads one at a time uses the store; encryption and decryption, which change nothing but
 their result, are free.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
-from nwp.errors import BadMessage
+from nwp.errors import BadMessage, TransportError
 from nwp.workers.adapter import quiet
+from nwp.workers.drive import too_large
 
 PREFIX = "nwp."
-MAX_BYTES = 1 << 30
+MAX_BYTES = 1 << 30  # of a message's content
+SEAL = 1 << 13  # bytes that sealing may add; it adds 4,187 to most, whatever the content
+# No _, and nothing that a file system, a query or a terminal would take for more than a letter.
+_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z.@+-]{0,199}")
 
 # Sees every message before it is encrypted: (from, to, name, payload). For tests and ledgers.
 Tap = Callable[[str, str, str, bytes], None]
@@ -43,8 +54,9 @@ class Channel:
     def send(self, peer: str, name: str, payload: bytes) -> int:
         """Encrypt, sign and store one message; returns the bytes stored. Raises if the peer's key
         is unknown: `encrypt_if_needed` would send plain bytes without a word."""
-        if "_" in name:
-            raise ValueError(f"a message named {name!r}: syft may take it for one of its own")
+        if not _NAME.fullmatch(name):
+            more = ": syft may take it for one of its own" if "_" in name else ""
+            raise ValueError(f"a message named {name!r}{more}")
         if self.tap:
             self.tap(self.email, peer, name, payload)
         sealed = self._keys.encrypt(peer, payload)
@@ -54,45 +66,65 @@ class Channel:
             else self._drive.watcher_send_raw_bytes_to_inbox
         )
         with quiet():
+            if self._folder(peer, outgoing=True) is None:
+                raise TransportError(
+                    f"there is no folder for messages to {peer}", "Invite and accept first."
+                )
             write(peer, PREFIX + name, sealed)
         return len(sealed)
 
     def names(self, peer: str, *, outgoing: bool = False) -> dict[str, str]:
-        """Message name to file id, of the messages now waiting."""
+        """Message name to file id, of the messages now waiting; of several of one name, any."""
+        return {name: file_id for file_id, name in self._listed(peer, outgoing).items()}
+
+    def _listed(self, peer: str, outgoing: bool) -> dict[str, str]:
+        """File id to message name."""
         with quiet():
             folder = self._folder(peer, outgoing=outgoing)
-            files = self._drive.get_file_metadatas_from_folder(folder, page_size=1000)
+            if folder is None:
+                return {}
+            files = self._drive.files_of(folder, self.email if outgoing else peer)
         return {
-            file["name"].removeprefix(PREFIX): file["id"]
-            for file in files
-            if file["name"].startswith(PREFIX) and "_" not in file["name"]
+            file_id: name.removeprefix(PREFIX)
+            for file_id, name in files.items()
+            if name.startswith(PREFIX) and _NAME.fullmatch(name, len(PREFIX))
         }
 
-    def receive(self, peer: str, file_id: str) -> tuple[bytes, int]:
+    def receive(self, peer: str, file_id: str, most: int = MAX_BYTES) -> tuple[bytes, int]:
         """Fetch one message: its content and the bytes it was stored in.
 
-        BadMessage when it is too large, or is not, byte for byte, what this peer signed.
+        At most `most` bytes and what sealing adds are fetched, and one more that tells. BadMessage
+        when it is larger, has gone, or is not, byte for byte, what this peer signed.
         """
         with quiet():
-            sealed = self._drive.download_file(file_id)
-        if len(sealed) > MAX_BYTES:
-            raise BadMessage(f"a message of {len(sealed)} bytes, at most {MAX_BYTES} are read")
+            sealed: bytes = self._drive.read_at_most(file_id, most + SEAL)
         try:
             self._keys.verify_message(peer, sealed)
-            return self._keys.decrypt(peer, sealed), len(sealed)
+            content: bytes = self._keys.decrypt(peer, sealed)
         except Exception as error:  # syft raises its crypto library's own and bare errors alike
             raise BadMessage(f"a message is not what {peer} signed: {error}") from error
+        if len(content) > most:
+            raise too_large(most)
+        return content, len(sealed)
 
     def withdraw(self, peer: str, *names: str) -> None:
-        """Delete those messages that this side sent to the peer; one that is gone is no error."""
-        with quiet():
-            sent = self.names(peer, outgoing=True)
-            for name in names:
-                if name in sent:
-                    self._drive.delete_file_by_id(sent[name], raise_on_error=False)
+        """Delete the messages of these names that this side sent to the peer, however many of each
+        there are. What has gone already is no error."""
+        for file_id, name in self._listed(peer, outgoing=True).items():
+            if name in names:
+                with quiet():
+                    self._drive.delete(file_id)
+
+    def replace(self, peer: str, name: str, payload: bytes) -> int:
+        """Send a message in the place of an older one of its name: a store keeps both otherwise."""
+        self.withdraw(peer, name)
+        return self.send(peer, name, payload)
 
     def clear(self, peer: str) -> None:
-        """Delete the messages that this side sent to the peer."""
-        with quiet():
-            for file_id in self.names(peer, outgoing=True).values():
-                self._drive.delete_file_by_id(file_id, raise_on_error=True)
+        """Delete the messages that this side sent to the peer. What has gone already is no error.
+
+        All of them: a message that was sent again after a broken connection may be there twice.
+        """
+        for file_id in self._listed(peer, outgoing=True):
+            with quiet():
+                self._drive.delete(file_id)

@@ -17,7 +17,7 @@ from nwp.corpus.readers import jsonl
 from nwp.corpus.split import ByPlace, Part
 from nwp.corpus.store import StoredUsers, store
 from nwp.corpus.types import Tally, nothing_in, with_text
-from nwp.errors import BadInput, BadMessage, NwpError
+from nwp.errors import BadInput, BadMessage, NoQuorum, NwpError
 from nwp.federated.memory import Memory
 from nwp.federated.parcel import Envelope, Parcel, Schema, pack, peek, unpack
 from nwp.federated.plan import Plan, SurveyPlan, TrainPlan, plan_digest, read_plan
@@ -45,7 +45,8 @@ class Refusal(enum.IntEnum):
     BAD_REQUEST = 3
     ALREADY_ANSWERED = 4
     NO_RESULT = 5
-    NOT_ALLOWED = 6
+    TOO_FEW_USERS = 6
+    NOT_ALLOWED = 7
 
     @property
     def words(self) -> str:
@@ -59,6 +60,7 @@ _REASONS = {
     Refusal.BAD_REQUEST: "the request was damaged or not as agreed",
     Refusal.ALREADY_ANSWERED: "it has answered this round already",
     Refusal.NO_RESULT: "what it computed is no finite number",
+    Refusal.TOO_FEW_USERS: "it has too few users with text for that",
     Refusal.NOT_ALLOWED: "its owner's rules do not allow this request now",
 }
 
@@ -69,6 +71,13 @@ class _Refuse(NwpError):
     def __init__(self, reason: Refusal) -> None:
         super().__init__(reason.words)
         self.reason = reason
+
+
+def _reason(error: NwpError) -> Refusal:
+    """Why there is no answer, by what was raised while finding one."""
+    if isinstance(error, NoQuorum):
+        return Refusal.TOO_FEW_USERS
+    return error.reason if isinstance(error, _Refuse) else Refusal.BAD_REQUEST
 
 
 @dataclass
@@ -198,10 +207,9 @@ class Datasite:
                 norm=_norm(side.plan, reply) if self.keep else None,
                 epsilon=cost_of(side.plan),
             )
-        except (_Refuse, BadMessage) as error:
-            reason = error.reason if isinstance(error, _Refuse) else Refusal.BAD_REQUEST
+        except (_Refuse, BadMessage, NoQuorum) as error:
             refusal = replace(envelope, kind="refuse")
-            out = pack(refusal, Parcel({"reason": int(reason)}), REFUSED)
+            out = pack(refusal, Parcel({"reason": int(_reason(error))}), REFUSED)
             if self.consents:
                 self.ledger.write(refusal, out, to=self.server)
         return out

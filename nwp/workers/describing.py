@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from nwp.federated.parcel import Schema
-from nwp.federated.plan import EvaluatePlan, NgramsPlan, Plan, SurveyPlan, TrainPlan
+from nwp.federated.plan import EvaluatePlan, NgramsPlan, Plan, QueryPlan, SurveyPlan, TrainPlan
+from nwp.federated.querying import describe_query
 from nwp.text.building import public_words
 from nwp.workers.policy import Policy, fault, message_bytes
 from nwp.workers.policy_keys import ASK
@@ -35,6 +36,8 @@ def describe(plan: Plan, own_users: int, policy: Policy) -> list[str]:
         lines = _ngrams(plan, own_users)
     elif isinstance(plan, SurveyPlan):
         lines = _survey(plan, own_users)
+    elif isinstance(plan, QueryPlan):
+        lines = iter([describe_query(plan)])
     else:
         lines = iter(
             [
@@ -54,10 +57,10 @@ def size_text(size: int) -> str:
 
 
 def _training(plan: TrainPlan, own: int, policy: Policy) -> Iterator[str]:
-    work, rounds = plan.local, _many(plan.rounds, "round")
+    work, rounds = plan.local, many(plan.rounds, "round")
     yield f"Train a next-word model on your users' messages, in {rounds} at most."
     yield from _model(plan)
-    batch = f"{_many(work.batch, 'message')} a step" if work.batch else "all messages in one step"
+    batch = f"{many(work.batch, 'message')} a step" if work.batch else "all messages in one step"
     yield (
         f"In a round, each user drawn trains {_times(work.epochs)} over all of their messages "
         f"({batch}, {work.max_positions} words of a message at most) with a learning rate of at most "
@@ -78,9 +81,9 @@ def _training(plan: TrainPlan, own: int, policy: Policy) -> Iterator[str]:
             f"An update is the mean over those of your {own} users who are drawn. If one of them alone "
             "is drawn, the server sees that person's own update, and your rules allow that."
         )
-    owners = _many(len(plan.workers), "owner")
+    owners = many(len(plan.workers), "owner")
     yield (
-        f"The server says that {_many(plan.users, 'user')} of {owners} take part; it cannot be "
+        f"The server says that {many(plan.users, 'user')} of {owners} take part; it cannot be "
         "checked, and the server sees your answer by itself."
     )
 
@@ -157,7 +160,7 @@ def _ngrams(plan: NgramsPlan, own: int) -> Iterator[str]:
     yield f"Count once the pairs and triples of words that at least {plan.k} of your users wrote."
     yield from _model(plan)
     if own < plan.k:
-        yield f"You have {_many(own, 'user')}, fewer than {plan.k}: no pair and no triple leaves."
+        yield f"You have {many(own, 'user')}, fewer than {plan.k}: no pair and no triple leaves."
         return
     yield (
         "Sent back once: these pairs and triples with their counts, summed over "
@@ -197,7 +200,7 @@ def _model(plan: TrainPlan | EvaluatePlan | NgramsPlan) -> Iterator[str]:
     """Which model, and which words it knows."""
     model = plan.model
     yield (
-        f"The model: {model.hidden} LSTM units in {_many(model.layers, 'layer')}, "
+        f"The model: {model.hidden} LSTM units in {many(model.layers, 'layer')}, "
         f"{model.parameters:,} weights; {size_text(message_bytes(Schema(arrays=plan.downlink.specs(''))))} "
         "each time that it is sent to you."
     )
@@ -207,7 +210,7 @@ def _model(plan: TrainPlan | EvaluatePlan | NgramsPlan) -> Iterator[str]:
 def _vocabulary(words: Sequence[str]) -> str:
     listed = public_words()
     others = [word for word in words if word not in listed]
-    text = f"It knows {_many(len(words), 'word')}"
+    text = f"It knows {many(len(words), 'word')}"
     if not others:
         return f"{text}, all from the public list that comes with nwp."
     shown = ", ".join(repr(word[:40]) for word in others[:_SHOWN])
@@ -230,7 +233,8 @@ def _verdict(plan: Plan, own: int, policy: Policy) -> str:
     return "Your rules approve it without asking you."
 
 
-def _many(count: int, what: str) -> str:
+def many(count: int, what: str) -> str:
+    """A count with its noun."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 

@@ -12,8 +12,9 @@ import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
-from nwp.errors import BadMessage, Interrupted, NoQuorum
+from nwp.errors import BadMessage, Interrupted, NoQuorum, TransportError
 from nwp.federated.parcel import Envelope, Parcel, pack_each
 from nwp.federated.plan import Plan, plan_digest
 from nwp.federated.protocol import FOR_ALL, Phase, Replies, Wait
@@ -22,6 +23,7 @@ from nwp.workers.channel import Channel, Tap
 from nwp.workers.jobs import Job, open_answer, request_name
 from nwp.workers.members import Member
 from nwp.workers.offers import (
+    OFFER,
     Decision,
     decision_name,
     offer_name,
@@ -30,7 +32,11 @@ from nwp.workers.offers import (
 )
 
 _SOONEST, _LATEST = 0.02, 2.0  # seconds between two looks
+_MOST_BACKING_OFF = 60.0  # seconds, where the way to others is broken
+_SILENCE = 10.0  # seconds without an answer that are told
 _LEFT = "it has left"
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -39,13 +45,15 @@ class Patience:
 
     For answers: `answer`, then it goes on without the silent ones if `quorum` (a share of those
     asked) is there, and else until it is, `longest` in all. Whoever was silent the last time is
-    waited for no longer than `grace` once the others are done. For decisions on a plan: `decision`.
+    waited for no longer than `grace` once the others are done. For decisions on a plan: `decision`, or
+    `gather` where a quorum has approved.
     """
 
     answer: float = 600.0
     grace: float = 5.0
     longest: float = 24 * 3600.0
     decision: float = 24 * 3600.0
+    gather: float = 60.0
     quorum: float = 0.5
 
     def least(self, asked: int) -> int:
@@ -89,38 +97,58 @@ class Network:
         gone = self.gone()
         present = {name: member for name, member in self.members.items() if name not in gone}
         for member in present.values():
-            # After a restart the offer may lie there already, and even be answered.
-            if offer_name(job.digest) not in self.channel.names(member.email, outgoing=True):
-                self.channel.send(member.email, offer_name(job.digest), message)
-        began, pause, told = time.monotonic(), _SOONEST, ""
+            self.reached(self._offer, member, job.digest, message)
+        began, pause, said = time.monotonic(), _SOONEST, ""
         least = self.patience.least(len(present))
         while True:
-            job = self.decisions(job)
-            open_ = [m for m in present if m not in job.approved and _open(job, m)]
+            job = self.reached(self.decisions, job)
+            undecided = [m for m in present if m not in job.approved and _open(job, m)]
             passed = time.monotonic() - began
-            enough = len(job.approved) >= least
-            if not open_ or (enough and passed > self.patience.grace and passed > 60):
+            if not undecided or passed > self.patience.decision:
                 break
-            if passed > self.patience.decision or len(job.approved) + len(open_) < least:
+            if len(job.approved) >= least and passed > self.patience.gather:
+                break
+            if len(job.approved) + len(undecided) < least:
                 break
             if self.stopped():
                 raise Interrupted(
-                    f"stopped while {', '.join(sorted(open_))} had not decided yet",
+                    f"stopped while {', '.join(sorted(undecided))} had not decided yet",
                     "Go on with --resume.",
                 )
-            said = f"{name}: {len(job.approved)} of {len(present)} owners have approved"
-            if said != told and passed > 1:
-                self.tell(f"{said}; waiting for {', '.join(sorted(open_))}")
-                told = said
+            line = f"{name}: {len(job.approved)} of {len(present)} owners have approved"
+            if line != said and passed > 1:
+                self.tell(f"{line}; waiting for {', '.join(sorted(undecided))}")
+                said = line
             pause = _rest(pause)
         if len(job.approved) < least:
             reasons = "; ".join(f"{w}: {why}" for w, why in sorted(job.refused.items()))
             raise NoQuorum(
                 f"{len(job.approved)} of {len(present)} owners have approved the plan, at "
                 f"least {least} must ({reasons})",
-                "Ask them to look: nwp worker requests. The same command goes on from here.",
+                "Ask them to look:  nwp worker requests --all    Then the same command, with --resume.",
             )
         return job
+
+    def _offer(self, member: Member, digest: str, message: bytes) -> None:
+        """Let the plan lie in a member's inbox, and nothing of before. After a restart it may lie there
+        already, and even be answered."""
+        there = self.channel.names(member.email, outgoing=True)
+        self.channel.withdraw(member.email, *(n for n in there if not n.startswith(OFFER)))
+        if offer_name(digest) not in there:
+            self.channel.send(member.email, offer_name(digest), message)
+
+    def reached(self, call: Callable[..., _T], *arguments: Any) -> _T:
+        """What a call gives; where the way is broken, it is tried again, rarer and rarer."""
+        began, pause = time.monotonic(), 1.0
+        while True:
+            try:
+                return call(*arguments)
+            except TransportError as error:
+                if time.monotonic() - began > self.patience.longest:
+                    raise
+                self.tell(f"{error.message}; trying again in {pause:.0f} s")
+                time.sleep(pause)
+                pause = min(_MOST_BACKING_OFF, 2 * pause)
 
     def decisions(self, job: Job) -> Job:
         """The job with what owners have decided by now."""
@@ -153,7 +181,7 @@ class Network:
     def close(self, job: Job) -> None:
         """Take the plan away from all members: they tidy up then."""
         for member in self.members.values():
-            self.channel.clear(member.email)
+            self.reached(self.channel.clear, member.email)
 
 
 @dataclass
@@ -168,45 +196,53 @@ class _Exchange:
     ) -> Replies:
         network, channel = self.network, self.network.channel
         if network.gone() or any(worker not in self.job.approved for worker in requests):
-            self.job = network.decisions(self.job)
+            self.job = network.reached(network.decisions, self.job)
         plan, approved = self.job.plan, self.job.approved
         absent = {w: self.job.refused.get(w, "it is away") for w in requests if w not in approved}
         name = request_name(self.job.digest, number, phase)
         envelope = Envelope("ask", self.job.digest, phase.name, number)
         parcels = {worker: requests[worker] for worker in sorted(set(requests) - set(absent))}
+        schema = phase.request(plan)
         down, up, began, pause, told = 0, 0, time.monotonic(), _SOONEST, False
-        for worker, message in pack_each(envelope, parcels, phase.request(plan)):
-            down += channel.send(network.members[worker].email, name, message)
+        for worker, message in pack_each(envelope, parcels, schema):
+            email = network.members[worker].email
+            down += network.reached(channel.replace, email, name, message)
         answers: dict[str, Parcel] = {}
         pending = set(parcels)
         while True:
             for worker in sorted(pending):
                 email = network.members[worker].email
-                waiting = channel.names(email)
-                if name not in waiting:
-                    continue
-                pending.discard(worker)
                 try:
-                    data, size = channel.receive(email, waiting[name])
-                    up += size
-                    answer = open_answer(data, self.job, phase, number)
+                    found = network.reached(self._read, email, name)
+                    if found is None:
+                        continue
+                    up += found[1]
+                    answer = open_answer(found[0], self.job, phase, number)
                     phase.check(plan, worker, answer)
                     answers[worker] = answer
                 except BadMessage as error:
                     absent[worker] = error.message
+                pending.discard(worker)
                 pause = _SOONEST
             passed = time.monotonic() - began
             if self._is_over(wait, answers, pending, len(parcels), passed):
                 break
-            if passed > 10 and not told:
+            if passed > _SILENCE and not told:
                 told = True
                 network.tell(f"round {number}: waiting for {', '.join(sorted(pending))}")
             pause = _rest(pause)
         for worker in parcels:
-            channel.withdraw(network.members[worker].email, name)
+            email = network.members[worker].email
+            network.reached(channel.withdraw, email, name)
         network._silent = (network._silent - set(answers)) | pending
         waited = time.monotonic() - began
         return Replies(answers, absent, down, up, tuple(sorted(pending)), waited)
+
+    def _read(self, email: str, name: str) -> tuple[bytes, int] | None:
+        """The message of this name, if it is there."""
+        channel = self.network.channel
+        waiting = channel.names(email)
+        return channel.receive(email, waiting[name]) if name in waiting else None
 
     def _is_over(
         self,

@@ -10,7 +10,7 @@ import math
 import re
 import textwrap
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +21,8 @@ import numpy as np
 from nwp.errors import BadSettings
 from nwp.federated.aggregations import AGGREGATIONS
 from nwp.federated.parcel import BF16, Schema
-from nwp.federated.plan import EvaluatePlan, NgramsPlan, Plan, SurveyPlan, TrainPlan
+from nwp.federated.plan import EvaluatePlan, NgramsPlan, Plan, QueryPlan, SurveyPlan, TrainPlan
+from nwp.model.config import ModelConfig
 from nwp.text.tokenizer import words_of
 from nwp.workers.policy_keys import AUTO, HOURS, KEYS, SECTIONS, Key
 from nwp.workers.tasks import phases_of
@@ -39,16 +40,17 @@ class Policy:
     others (`OWNERS`).
 
     `kinds` of plans allowed; `min_k` users at least must share a word or an n-gram that leaves; `rows`: may
-    counts of each user leave, rather than their sum alone; `max_epsilon` a noisy histogram of users
-    may cost each of them in one answer, `epsilon_budget` all answers together. `trust` holds
-    fingerprints of servers' keys (none: the server that the owner enrolled with); `approve` is "ask" or
-    "auto"; `hours` is "HH:MM-HH:MM" of the owner's local time, or "". `min_users` own users at least make
-    up an answer, `min_cohort` users of all owners a round, as the server claims.
+    counts of each user leave, rather than their sum alone; `max_epsilon` a noisy histogram of users or
+    a query with noise may cost each of them in one answer, `epsilon_budget` all answers together.
+    `trust` holds fingerprints of servers' keys (none: the server that the owner enrolled with);
+    `approve` is "ask" or "auto"; `hours` is "HH:MM-HH:MM" of the owner's local time, or "". `min_users`
+    own users at least make up an answer, `min_query_users` users with text one to a query, `min_cohort`
+    users of all owners a round, as the server claims.
     """
 
     kinds: tuple[str, ...] = (
         *(SurveyPlan.kind, TrainPlan.kind),
-        *(EvaluatePlan.kind, NgramsPlan.kind),
+        *(EvaluatePlan.kind, NgramsPlan.kind, QueryPlan.kind),
     )
     min_k: int = 1
     max_rounds: int = 10_000
@@ -64,6 +66,7 @@ class Policy:
     hours: str = ""
     epsilon_budget: float = math.inf
     min_users: int = 1
+    min_query_users: int = 3
     min_cohort: int = 1
     max_learning_rate: float = math.inf
 
@@ -101,7 +104,10 @@ def _faults(policy: Policy, plan: Plan) -> Iterator[str]:
     if isinstance(plan, SurveyPlan | NgramsPlan) and plan.k < policy.min_k:
         yield f"k = {plan.k}, the owner wants {policy.min_k} or more"
     if isinstance(plan, TrainPlan | EvaluatePlan | NgramsPlan):
-        yield from _model_faults(policy, plan)
+        yield from _model_faults(policy, plan.model)
+        yield from _word_faults(plan.words)
+    if isinstance(plan, QueryPlan):
+        yield from _query_faults(policy, plan)
     if isinstance(plan, EvaluatePlan) and plan.rows and not policy.rows:
         yield "counts of each user are not given out"
     epsilon = cost_of(plan)
@@ -115,15 +121,28 @@ def _faults(policy: Policy, plan: Plan) -> Iterator[str]:
         yield f"messages of {most:,} bytes, the owner allows {policy.max_message_bytes:,}"
 
 
-def _model_faults(policy: Policy, plan: TrainPlan | EvaluatePlan | NgramsPlan) -> Iterator[str]:
-    if plan.model.layers > policy.max_layers:
-        yield f"{plan.model.layers} layers, the owner allows {policy.max_layers}"
-    if plan.model.parameters > policy.max_parameters:
+def _query_faults(policy: Policy, plan: QueryPlan) -> Iterator[str]:
+    if plan.min_users < policy.min_query_users:
+        yield f"min_users = {plan.min_users}, the owner wants {policy.min_query_users} or more"
+    if plan.what == "words" and plan.k < policy.min_k:
+        yield f"k = {plan.k}, the owner wants {policy.min_k} or more"
+    if plan.model is not None:
+        yield from _model_faults(policy, plan.model)
+    yield from _word_faults(plan.words)
+
+
+def _model_faults(policy: Policy, model: ModelConfig) -> Iterator[str]:
+    if model.layers > policy.max_layers:
+        yield f"{model.layers} layers, the owner allows {policy.max_layers}"
+    if model.parameters > policy.max_parameters:
         yield f"a model of more than {policy.max_parameters:,} weights"
+
+
+def _word_faults(words: Sequence[str]) -> Iterator[str]:
     # At one go: fifty thousand words one by one take seconds over the workers of a simulation.
-    found = words_of("\n".join(plan.words))
-    if found != list(plan.words):
-        wrong = next((word for word in plan.words if words_of(word) != [word]), "")
+    found = words_of("\n".join(words))
+    if found != list(words):
+        wrong = next((word for word in words if words_of(word) != [word]), "")
         yield f"an entry of the vocabulary is no word: {wrong[:40]!r}"
 
 

@@ -97,7 +97,8 @@ SECTIONS: dict[str, dict[str, Key]] = {
             ("survey", "train"),
             'Kinds of plans. "survey": which words your users have in common, or how often they use words '
             'of a public list. "train": updates of a model. "evaluate": counts that tell how well a model '
-            'predicts. "ngrams": pairs and triples of words that your users have in common.',
+            'predicts. "ngrams": pairs and triples of words that your users have in common. "query": sums '
+            "over your users, such as how many words they wrote.",
         ),
         "max_rounds": _whole(1, 5000, "Rounds of one training plan."),
         "max_epochs": _whole(1, 5, "How often a round may go through the messages of a user."),
@@ -125,6 +126,9 @@ SECTIONS: dict[str, dict[str, Key]] = {
             "user alone, the server sees that user's own update, from which words and phrases can be "
             "guessed. With more it sees their sum; but two answers over nearly the same users can be "
             "subtracted from each other, and this rule does not prevent that.",
+        ),
+        "min_query_users": _whole(
+            1, 3, "Users of yours with text, at least, that an answer to a query is the sum of."
         ),
         "min_cohort": _whole(
             1,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from nwp.evaluation.phases import EVALUATE, VALIDATE
+from nwp.evaluation.querying import QUERY_MODEL
 from nwp.evaluation.weighing import WEIGH
 from nwp.federated.aggregations import AGGREGATIONS
 from nwp.federated.ngrams import NGRAMS
-from nwp.federated.plan import EvaluatePlan, NgramsPlan, Plan, SurveyPlan, TrainPlan
+from nwp.federated.plan import EvaluatePlan, NgramsPlan, Plan, QueryPlan, SurveyPlan, TrainPlan
 from nwp.federated.protocol import Phase
+from nwp.federated.querying import QUERY
 from nwp.federated.sizes import COUNT
 from nwp.federated.surveying import SURVEY
 
@@ -21,6 +23,8 @@ def phases_of(plan: Plan) -> dict[str, Phase]:
         found = (EVALUATE,)
     elif isinstance(plan, NgramsPlan):
         found = (NGRAMS, WEIGH)
+    elif isinstance(plan, QueryPlan):
+        found = (QUERY if plan.model is None else QUERY_MODEL,)
     elif isinstance(plan, TrainPlan) and plan.aggregation in AGGREGATIONS:
         steps = AGGREGATIONS[plan.aggregation].steps
         found = (*(step.phase for step in steps), VALIDATE)

@@ -28,7 +28,7 @@ from nwp.evaluation.counts import COLUMNS
 from nwp.evaluation.phases import EVALUATE, VALIDATE
 from nwp.federated.averaging import MEAN
 from nwp.federated.parcel import Envelope, Parcel, pack, unpack
-from nwp.federated.plan import EvaluatePlan, Plan, SurveyPlan, TrainPlan, plan_text
+from nwp.federated.plan import EvaluatePlan, Plan, QueryPlan, SurveyPlan, TrainPlan, plan_text
 from nwp.federated.protocol import Phase, Replies
 from nwp.federated.rounds import run_round
 from nwp.federated.state import Checkpoint
@@ -212,6 +212,21 @@ def test_a_plan_without_end_is_rejected_at_once(simulation: Simulation, plan: Tr
 def test_a_plan_with_too_large_a_model_is_rejected(simulation: Simulation, plan: TrainPlan) -> None:
     text = changed(plan_text(plan), '"hidden":3', f'"hidden":{10**17}')
     assert "a model of more than 100,000,000 weights" in rejected(simulation, text)
+
+
+def test_queries_for_what_a_single_user_wrote_are_no_plans(simulation: Simulation) -> None:
+    noisy = plan_text(QueryPlan("size", epsilon=1.0, per_user=9))
+    words = plan_text(QueryPlan("words"))
+    texts = {
+        "one-user": changed(noisy, '"min_users":3', '"min_users":1'),
+        "one-writer": changed(words, '"k":3', '"k":1'),
+        "no-bound": changed(noisy, '"per_user":9', '"per_user":0'),
+        "bound-alone": changed(noisy, '"epsilon":1.0', '"epsilon":0.0'),
+        "noisy-words": changed(noisy, '"size"', '"words"'),
+        "little-noise": changed(noisy, '"epsilon":1.0', '"epsilon":NaN'),
+    }
+    for name, text in texts.items():
+        assert rejected(simulation, text, name).startswith("not a plan"), name
 
 
 def safetensors(header: dict[str, Any] | bytes, data: bytes = b"", length: int = -1) -> bytes:
@@ -423,9 +438,9 @@ def test_an_oversized_message_is_read_by_nobody(
 ) -> None:
     job = simulation.submit(plan, "train")
     exchange = simulation.exchange(job)
-    monkeypatch.setattr(channel, "MAX_BYTES", 100)
+    monkeypatch.setattr(channel.Channel.receive, "__defaults__", (100,))
     replies = exchange(TRAIN, 1, requests(plan, weights))
-    assert all("bytes, at most 100 are read" in why for why in replies.absent.values())
+    assert all("more than 100 bytes" in why for why in replies.absent.values())
     for datasite in simulation.datasites.values():
         assert datasite.ledger.entries == []
     monkeypatch.undo()

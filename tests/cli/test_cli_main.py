@@ -56,7 +56,7 @@ def test_every_command_is_there() -> None:
 
     assert names == {
         *("demo", "train", "evaluate", "compare", "suggest", "prompt", "serve", "bench"),
-        "personalize",
+        *("personalize", "query"),
         "model export",
         "model ngrams",
         *("runs list", "runs show", "runs compare", "runs plot", "runs forget"),
@@ -65,9 +65,9 @@ def test_every_command_is_there() -> None:
         *("corpus list", "corpus get", "corpus formats", "corpus show", "corpus sample"),
         *("corpus split", "corpus verify", "corpus import", "corpus remove", "config show"),
         *("worker init", "worker add", "worker run", "worker requests", "worker approve"),
-        *("worker deny", "worker revoke", "worker log", "worker show-sent"),
+        *("worker deny", "worker revoke", "worker log", "worker show-sent", "worker drive-token"),
         *("server init", "server invite", "server members", "server train", "server status"),
-        *("server stop", "server forget", "server rehearse"),
+        *("server stop", "server forget", "server rehearse", "server query"),
     }
 
 

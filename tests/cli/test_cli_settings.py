@@ -121,6 +121,7 @@ def test_config_show_lists_every_option_by_the_name_of_its_flag(nwp: Nwp) -> Non
         "train",
         "evaluate",
         "compare",
+        "query",
         "personalize",
         "suggest",
         "prompt",

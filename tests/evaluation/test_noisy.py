@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nwp.evaluation import noisy as noisy_histograms
 from nwp.evaluation.counts import COLUMNS, Counts
-from nwp.evaluation.noisy import BINS, BORDERS, histogram, noisy, quantiles
+from nwp.evaluation.noisy import BINS, BORDERS, histogram, quantiles
+from nwp.federated import noise as noise_module
+from nwp.federated.noise import noisy
 
 
 def rows_at(perplexities: list[float]) -> np.ndarray:
@@ -93,7 +94,7 @@ def test_one_user_more_makes_no_outcome_likelier_than_epsilon_allows(
 
     # One question of two answers in place of the many numbers that such a chance is made of; that it
     # is made of them rightly is tested above and below.
-    monkeypatch.setattr(noisy_histograms, "_happens", happens)
+    monkeypatch.setattr(noise_module, "_happens", happens)
     found, left_out = all_outcomes(epsilon, least)
     assert left_out < lost
     for noise in range(-12, 13):

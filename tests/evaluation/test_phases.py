@@ -122,7 +122,7 @@ def test_with_a_price_a_noisy_histogram_of_users_leaves_the_worker(parts, monkey
         asked.append((counts.sum(), epsilon))
         return counts - 1
 
-    monkeypatch.setattr("nwp.evaluation.noisy.noisy", noisy)
+    monkeypatch.setattr("nwp.federated.noise.noisy", noisy)
     reply = answer(plan, EVALUATE, parts)
     assert asked == [(3, 0.5)]
     assert reply.arrays["counts"].shape == (1, len(COLUMNS))

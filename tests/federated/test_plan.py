@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import re
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from nwp.federated.plan import (
     EvaluatePlan,
     NgramsPlan,
     Plan,
+    QueryPlan,
     SurveyPlan,
     TrainPlan,
     plan_digest,
@@ -51,7 +53,8 @@ TRAIN = TrainPlan(
 )
 EVALUATE = EvaluatePlan(MODEL, WORDS, "valid", rows=True)
 GRAMS = NgramsPlan(MODEL, WORDS, k=4, threads=2)
-PLANS: dict[str, Plan] = {p.kind: p for p in (SURVEY, TRAIN, EVALUATE, GRAMS)}
+QUERY = QueryPlan("perplexity", "valid", 4, 5, 0.5, 100, WORDS, MODEL, ngrams=True)
+PLANS: dict[str, Plan] = {p.kind: p for p in (SURVEY, TRAIN, EVALUATE, GRAMS, QUERY)}
 PARTS = ("model", "local", "server", "weighting", "schedule", "compression")
 each_kind = pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS.keys())
 
@@ -108,10 +111,21 @@ def test_a_plan_comes_back_as_it_was_written(plan):
         TrainPlan(MODEL, WORDS, {}, {"w": 1}),
         EvaluatePlan(MODEL, WORDS),
         NgramsPlan(MODEL, WORDS),
+        QueryPlan("size"),
+        QueryPlan("unknown", words=WORDS),
         TrainPlan(MODEL, WORDS, {}, {}, server=ServerOptimizer(averaging=0.5)),
         TrainPlan(MODEL, WORDS, {}, {}, LocalWork(learning_rate=1), ServerOptimizer(momentum=0)),
     ],
-    ids=["survey", "train", "evaluate", "ngrams", "averaging", "whole numbers for floats"],
+    ids=[
+        "survey",
+        "train",
+        "evaluate",
+        "ngrams",
+        "query",
+        "unknown",
+        "averaging",
+        "whole numbers for floats",
+    ],
 )
 def test_a_plan_with_defaults_comes_back_too(plan):
     assert read_plan(plan_text(plan)) == plan
@@ -201,6 +215,20 @@ OTHER: dict[str, list[Plan]] = {
         *(dataclasses.replace(GRAMS, **{name: 3}) for name in ("k", "threads")),
         dataclasses.replace(GRAMS, words=tuple(reversed(WORDS))),
     ],
+    "query": [
+        dataclasses.replace(QUERY, words=tuple(reversed(WORDS))),
+        *(
+            dataclasses.replace(QUERY, **{name: value})
+            for name, value in {
+                "part": "test",
+                "min_users": 5,
+                "k": 4,
+                "epsilon": 0.25,
+                "per_user": 99,
+                "ngrams": False,
+            }.items()
+        ),
+    ],
     "evaluate": [
         *changed(EVALUATE, "model", hidden=6),
         *(
@@ -230,7 +258,9 @@ def test_the_digest_changes_with_every_field(plan):
         path for other in others for path in places if at(content_of(other), path) != at(mine, path)
     }
     fixed = {("kind",), ("model", "first_output")}
-    if plan.kind in ("evaluate", "ngrams"):
+    if plan.kind == "query":
+        fixed.add(("what",))  # another one goes without a model
+    if plan.kind in ("evaluate", "ngrams", "query"):
         fixed |= {("model", name) for name in mine["model"]}  # as in a training plan
     assert differing | fixed >= set(places)
     assert all(read_plan(plan_text(p)) == p for p in others)
@@ -515,6 +545,50 @@ def test_a_survey_for_words_of_nobody_is_not_made():
 def test_an_evaluation_plan_that_makes_no_sense_is_not_made(change):
     with pytest.raises(BadSettings):
         dataclasses.replace(EVALUATE, **change)
+
+
+@pytest.mark.parametrize(
+    ("what", "change", "says"),
+    [
+        ("colours", {}, "no query 'colours'"),
+        ("size", {"part": "tests"}, "no part"),
+        ("size", {"min_users": 1}, "a single user"),
+        ("words", {"k": 1}, "a single user"),
+        ("size", {"epsilon": -1.0, "per_user": 9}, "epsilon = -1.0"),
+        ("size", {"epsilon": math.nan, "per_user": 9}, "epsilon = nan"),
+        ("size", {"epsilon": math.inf, "per_user": 9}, "epsilon = inf"),
+        ("size", {"epsilon": 1e-9, "per_user": 9}, "epsilon = 1e-09"),
+        ("size", {"epsilon": 1.0}, "no noise would be enough"),
+        ("size", {"per_user": 9}, "but no noise"),
+        ("size", {"epsilon": 1.0, "per_user": -1}, "per_user = -1"),
+        ("size", {"epsilon": 1.0, "per_user": 10**9}, "per_user = 1000000000"),
+        ("words", {"epsilon": 1.0}, "no epsilon for words"),
+        ("words", {"epsilon": 1.0, "per_user": 9}, "no epsilon for words"),
+        ("size", {"words": WORDS}, "a vocabulary, for"),
+        ("unknown", {}, "a vocabulary, for"),
+        ("unknown", {"words": ("a", "a")}, "no vocabulary"),
+        ("unknown", {"words": ("a", "")}, "no vocabulary"),
+        ("unknown", {"words": WORDS, "model": MODEL}, "a model, for"),
+        ("unknown", {"words": WORDS, "ngrams": True}, "a model, for"),
+        ("perplexity", {"words": WORDS}, "a model, for"),
+        ("perplexity", {"model": MODEL}, "a vocabulary, for"),
+        ("perplexity", {"words": WORDS[:3], "model": MODEL}, "a vocabulary of 8"),
+    ],
+    ids=str,
+)
+def test_a_query_that_makes_no_sense_is_not_made(what, change, says):
+    with pytest.raises(BadSettings, match=re.escape(says)):
+        QueryPlan(what, **change)
+
+
+def test_a_query_without_a_model_does_not_mention_one():
+    size = QueryPlan("size")
+    assert "model" not in content_of(size)
+    assert_refused(text_of(put(size, ("model",), None)))
+    content = content_of(QUERY)
+    del content["model"]
+    assert_refused(text_of(content))
+    assert_refused(text_of(put(size, ("model",), content_of(QUERY)["model"])))
 
 
 @pytest.mark.parametrize("part", ["train", "valid", "test", "all"])

@@ -33,7 +33,7 @@ OWNERS = ("ada@home.example", "ben@home.example", "cleo@home.example")
 SHARES = (("u0", "u3", "u6"), ("u1", "u4", "u7"), ("u2", "u5", "u8"))
 NAMES = ("worker-001", "worker-002", "worker-003")
 BUNDLE = ("model.safetensors", "vocabulary.json", "settings.json")
-WORDS = """the a cat dog sat on mat see you tomorrow how are we go to park and then home""".split()
+TEXT = "the a cat dog sat on mat see you tomorrow how are we go to park and then home"
 OPTIONS = TrainOptions(
     embedding=8, hidden=8, public_words=200, vocabulary=500, rounds=3, cohort=6, validate_every=2,
     processes=1,
@@ -59,9 +59,9 @@ class Killed(BaseException):
 @pytest.fixture(scope="module")
 def corpus() -> Corpus:
     """Nine users of ten messages each."""
-    rng = random.Random(3)
+    rng, words = random.Random(3), TEXT.split()
     users = {
-        f"u{i}": tuple(" ".join(rng.choices(WORDS, k=rng.randint(3, 7))) for _ in range(10))
+        f"u{i}": tuple(" ".join(rng.choices(words, k=rng.randint(3, 7))) for _ in range(10))
         for i in range(9)
     }
     return Corpus("nine", users)

@@ -51,6 +51,8 @@ AGREED = {
         },
     ),
     "weigh": ({"words"}, {"credits"}),
+    # The words that users share come as in a survey, every other figure as a few counts.
+    "query": ({"listed", "users", "words", "messages"}, {"lines", "counts"}),
 }
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{16,}={0,2}")
 _HEX = re.compile(rb"[0-9a-fA-F]{16,}")

@@ -20,7 +20,8 @@ from typing import Any
 import pytest
 from syft.sync.connections.base_connection import ConnectionConfig
 from syft.sync.connections.connection_router import ConnectionRouter
-from syft.sync.connections.drive.gdrive_transport import GDriveConnection
+from syft.sync.connections.drive.gdrive_retry import execute_with_retries
+from syft.sync.connections.drive.gdrive_transport import GDriveConnection, build_drive_service
 from syft.sync.connections.drive.mock_drive_service import (
     MockDriveBackingStore,
     MockDriveFile,
@@ -157,6 +158,7 @@ def test_models_have_the_fields_that_are_set_or_read(kind: type[Any]) -> None:
 
 
 SELF = object()
+SERVICE = {"drive_service": 1}
 CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = {
     "connection": (GDriveConnection, (), {"email": "a"}),
     "setup": (GDriveConnection.setup, (SELF,), {"drive_service": 1}),
@@ -166,10 +168,24 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = {
     "peer outbox": (GDriveConnection._get_peer_datasite_outbox_id, (SELF, "peer"), {}),
     "to inbox": (GDriveConnection.watcher_send_raw_bytes_to_inbox, (SELF, "peer", "n", b""), {}),
     "to outbox": (GDriveConnection.owner_write_raw_bytes_to_outbox, (SELF, "peer", "n", b""), {}),
-    "list": (GDriveConnection.get_file_metadatas_from_folder, (SELF, "f"), {"page_size": 1000}),
+    "drive": (GDriveConnection.setup, (SELF,), {**SERVICE, "warm_syftbox_folder_id_cache": False}),
+    "build": (build_drive_service, ("credentials",), {}),
+    "try again": (execute_with_retries, ("request",), {}),
+    "copied": (GDriveConnection._copy_caches_to, (SELF, "other"), {}),
+    "account": (GDriveConnection.get_authenticated_email, (SELF,), {}),
+    "own folder": (GDriveConnection.get_personal_syftbox_folder_id, (SELF,), {}),
     "download": (GDriveConnection.download_file, (SELF, "file"), {}),
-    "get": (MockFilesResource.get_media, (SELF,), {"fileId": "file"}),
-    "delete": (GDriveConnection.delete_file_by_id, (SELF, "file"), {"raise_on_error": True}),
+    "list of peers": (GDriveConnection._download_peers_json, (SELF,), {}),
+    "file of peers": (GDriveConnection._get_peers_file_id, (SELF,), {}),
+    "write peers": (GDriveConnection._write_peers_json, (SELF, {}), {}),
+    "all folders": (GDriveConnection.get_syftbox_folder_id, (SELF,), {}),
+    "known peers": (GDriveConnection._get_peers_json, (SELF,), {}),
+    "requests": (GDriveConnection.get_peer_requests, (SELF,), {}),
+    "key of a peer": (GDriveConnection.read_peer_encryption_bundle, (SELF, "peer"), {}),
+    "one folder": (GDriveConnection._expect_one, (SELF, [("id", "name")]), {}),
+    "copy": (GDriveConnection.copy, (SELF,), {}),
+    "parsed key": (PeerStore._get_parsed_peer_bundle, (SELF, "peer"), {}),
+    "delete": (MockFilesResource.delete, (SELF,), {"fileId": "file"}),
     "store service": (MockDriveService, ("store", "email"), {}),
     "store files": (MockFilesResource, ("store", "email"), {}),
     "store list": (MockFilesResource.list, (SELF,), {"pageSize": 1000, "q": ""}),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,7 +18,7 @@ from inspector import Message, leaks, views
 from safetensors.numpy import load, save
 
 from nwp.corpus.types import Corpus
-from nwp.errors import BadMessage
+from nwp.errors import BadMessage, NoQuorum
 from nwp.federated.averaging import MEAN
 from nwp.federated.local import LocalWork
 from nwp.federated.parcel import Parcel, peek, unpack
@@ -24,7 +26,7 @@ from nwp.federated.plan import SurveyPlan, TrainPlan
 from nwp.federated.surveying import SURVEY
 from nwp.model.bundle import load_bundle
 from nwp.model.config import ModelConfig
-from nwp.tasks import evaluate, ngrams, train
+from nwp.tasks import evaluate, ngrams, query, train
 from nwp.tasks.train import TrainOptions
 from nwp.text.building import public_order
 from nwp.text.tokenizer import words_of
@@ -98,14 +100,25 @@ class Seen:
         ]
 
 
+ASKED = partial(query.QueryOptions, min_users=K, workers=2, processes=1)
+MODELLED = partial(ASKED, model=Path("the run's own"), part="all")
+NOISY = {"epsilon": 1.0, "per_user": 10}
+QUERIES = [
+    *(ASKED("size"), ASKED("lengths"), ASKED("words", k=K), ASKED("words", k=99)),
+    *(MODELLED("unknown"), MODELLED("perplexity")),
+    *(ASKED("size", **NOISY), ASKED("lengths", **NOISY)),
+    *(MODELLED("unknown", **NOISY), MODELLED("perplexity", **NOISY)),
+]
+
+
 # Users to the sizes of the two workers: both with k users, one with fewer, both with fewer.
 SIZES = {6: (3, 3), 5: (3, 2), 3: (2, 1)}
 
 
 @pytest.fixture(scope="module", params=SIZES, ids=lambda users: f"{SIZES[users]}")
 def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Seen:
-    """A survey, two rounds with validation, n-grams where a worker has enough users, and evaluations of
-    all that with a row a user and with a sum alone."""
+    """A survey, two rounds with validation, n-grams where a worker has enough users, evaluations of
+    all that with a row a user and with a sum alone, and every query with and without noise."""
     corpus = corpus_of(request.param)
     messages: list[Message] = []
     files: dict[tuple[str, bytes], Message] = {}
@@ -149,7 +162,7 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         processes=1,
     )
     with pytest.MonkeyPatch.context() as patch:
-        for task in (train, ngrams, evaluate):
+        for task in (train, ngrams, evaluate, query):
             patch.setattr(task, "Simulation", Recorded)
         train.train_bundle(corpus, out, options, command="nwp train village")
         if request.param > K:
@@ -159,6 +172,10 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             evaluate.evaluate_bundle(
                 replace(corpus, own=own), out, evaluate.EvaluateOptions(workers=2, processes=1)
             )
+        for asked in QUERIES:
+            plan, parcel = query.plan_query(replace(asked, model=asked.model and out))
+            with contextlib.suppress(NoQuorum):  # where a worker refuses, it says so, too
+                query.query_corpus(corpus, asked, plan, parcel)
     keep(inside(out))
     words = load_bundle(out).vocabulary.words
     return Seen(corpus, deal(list(corpus.users), 2), messages, list(files.values()), words)
@@ -191,6 +208,29 @@ def test_an_ngram_leaves_only_where_k_users_of_the_worker_wrote_it(seen: Seen) -
     assert counted == (2 if len(seen.corpus.users) > K else 0)
 
 
+def test_a_query_is_refused_where_users_are_too_few_and_tells_shared_words_alone(
+    seen: Seen,
+) -> None:
+    for worker, users in seen.deals.items():
+        said = seen.said(worker, "query")
+        assert len(said) == len(QUERIES)
+        assert {peek(content).kind for content in said} == (
+            {"answer"} if len(users) >= K else {"refuse"}
+        )
+        told = [parts(content)[1] for content in said]
+        words = [
+            line
+            for arrays in told
+            for line in bytes(arrays.get("lines", b"")).decode().split("\n")[:-1]
+        ]
+        assert set(words) == ({*SHARED, *JARGON} if len(users) >= K else set())
+        for arrays in told:  # of a larger k: of the public list those that K users wrote
+            counts = arrays.get("counts", np.zeros(0))
+            if len(counts) == len(public_order()):
+                listed = {w for w, n in zip(public_order(), counts, strict=True) if n}
+                assert listed == set(SHARED)
+
+
 def has(row: list[int], ids: list[int]) -> bool:
     return any(row[i : i + len(ids)] == ids for i in range(len(row)))
 
@@ -202,7 +242,7 @@ def test_nothing_in_the_store_or_at_the_server_gives_users_away(seen: Seen) -> N
 def test_there_was_something_to_look_at(seen: Seen) -> None:
     """Each phase went both ways with each worker, and words that may be said were said."""
     ways = {(s.split("@")[0], r.split("@")[0], peek(c).phase) for s, r, _, c in seen.messages}
-    phases = ["survey", "train", "validate", "evaluate"]
+    phases = ["survey", "train", "validate", "evaluate", "query"]
     phases += ["ngrams", "weigh"] if len(seen.corpus.users) > K else []
     assert ways == {
         way
@@ -210,7 +250,7 @@ def test_there_was_something_to_look_at(seen: Seen) -> None:
         for phase in phases
         for way in (("server", worker, phase), (worker, "server", phase))
     }
-    assert len(seen.messages) == 2 * 2 * (1 + 2 + 2 + 2 + len(phases) - 4)
+    assert len(seen.messages) == 2 * 2 * (1 + 2 + 2 + 2 + len(QUERIES) + len(phases) - 5)
     for worker, users in seen.deals.items():
         (answer,) = seen.said(worker, "survey")
         about, arrays = parts(answer)
