@@ -26,6 +26,7 @@ from nwp.workers.offers import Decision
 from nwp.workers.parties import (
     Party,
     alone,
+    is_party,
     plain,
     read_party,
     same_fingerprint,
@@ -56,6 +57,8 @@ def init_owner(home: Path, email: str, server: str, transport: str, fingerprint:
         )
     if not server:
         raise BadSettings("a worker works for a server", "Give --server, as the invitation says.")
+    if is_party(home):  # one of a worker may be of a beginning that came to nothing
+        read_party(home, owner=True)
     kind, place = split_transport(transport)
     if fingerprint and len("".join(fingerprint.split())) < 32:
         raise BadSettings("a fingerprint has 32 digits or more", "Copy it from the invitation.")
@@ -71,7 +74,7 @@ def add_corpus(home: Path, corpus: Corpus, *, replace: bool = False) -> dict[str
 
     BadInput when a user is there already and is not to be replaced.
     """
-    party = read_party(home)
+    party = read_party(home, owner=True)
     client = party.connect()
     there: Mapping[str, Any] = _users(client)
     twice = sorted(set(there) & set(corpus.users))
@@ -118,7 +121,7 @@ class Request:
 
 def requests(home: Path, *, every: bool = False) -> list[Request]:
     """The plans that wait for the owner; with `every`, also those that are decided."""
-    party = read_party(home)
+    party = read_party(home, owner=True)
     consents, policy = Consents(home), read_policy(home / POLICY)
     own = len(_users(party.connect()))
     found = []
@@ -142,7 +145,7 @@ def decide(
 
     Refused for an approval that the owner's rules forbid, if it is not to be given `anyway`.
     """
-    read_party(home)
+    read_party(home, owner=True)
     consents = Consents(home)
     digest = consents.find(name)
     if decision == Decision.REVOKED and consents.all[digest].decision != Decision.APPROVED:
@@ -162,7 +165,7 @@ def decide(
 
 def open_ledger(home: Path) -> Ledger:
     """The worker's ledger, checked from its first line to its last. BadInput where it is broken."""
-    read_party(home)
+    read_party(home, owner=True)
     return Ledger(home / LEDGER, keep=home / SENT)
 
 
@@ -202,7 +205,7 @@ def at_work(
 ) -> Iterator[Attendant | None]:
     """Enrol and greet; what `attend` does then can be done look by look. None when told to stop before
     the server has come. Errors as from `attend`."""
-    party = read_party(home)
+    party = read_party(home, owner=True)
     with alone(home):
         policy = read_policy(home / POLICY)
         client = party.connect()

@@ -23,6 +23,7 @@ from nwp.corpus.types import Corpus
 from nwp.errors import BadSettings, NwpError
 from nwp.model.bundle import WEIGHTS
 from nwp.tasks import joint, owner
+from nwp.tasks.cohorts import rows_of
 from nwp.temporary import TemporaryFolder
 from nwp.workers.simulation import deal
 
@@ -85,6 +86,7 @@ class _Rehearsal:
         self.server = root / "server"
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.rng = random.Random(options.seed)
+        self.killed: list[str] = []
 
     def run(self) -> dict[str, Any]:
         """All of it."""
@@ -157,6 +159,7 @@ class _Rehearsal:
                 victim = self.rng.choice(sorted(self.processes))
                 self.processes[victim].send_signal(signal.SIGKILL)
                 self.processes[victim].wait()
+                self.killed.append(victim.partition("@")[0])
                 self.tell(f"killed {victim}, and started it again")
                 self._start(victim)
             time.sleep(_LOOK)
@@ -198,10 +201,7 @@ class _Rehearsal:
         )
 
     def _result(self, seconds: float, simulated: float) -> dict[str, Any]:
-        rows = [
-            json.loads(line)
-            for line in (self.root / "joint" / "run" / "cohorts.jsonl").read_text().splitlines()
-        ]
+        rows = rows_of(self.root / "joint" / "run" / "cohorts.jsonl")
         rounds = [row for row in rows if row["phase"] == "train"]
         shared = [p for p in (self.root / "shared").iterdir() if p.is_file()]
         weights = [(self.root / each / WEIGHTS).read_bytes() for each in ("joint", "simulated")]
@@ -216,6 +216,7 @@ class _Rehearsal:
                 statistics.median(row["bytes_down"] + row["bytes_up"] for row in rounds)
             ),
             "everyone_each_round": everyone,
+            "kills": self.killed,
             "same": weights[0] == weights[1],
             "shared_files": len(shared),
             "shared_bytes": sum(p.stat().st_size for p in shared),

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from nwp.errors import BadMessage, TransportError
+from nwp.errors import BadInput, BadMessage, TransportError
 from nwp.federated.parcel import Envelope
 from nwp.federated.plan import read_plan
 from nwp.files import reason
@@ -136,11 +136,27 @@ class Attendant:
         for digest, asked in self.consents.all.items():
             if offer_name(digest) not in waiting or self._said.get(digest) == asked.decision:
                 continue
-            envelope, message = write_decision(digest, asked.decision)
+            decision = asked.decision
+            if digest not in self._said and self.consents.lapsed(digest):
+                decision = self._decided_anew(digest)
+            envelope, message = write_decision(digest, decision)
             self._send(decision_name(digest), envelope, message)
-            self._said[digest] = asked.decision
+            self._said[digest] = decision
             busy = True
+        # One that is offered again later is answered again: the first answer was taken back.
+        self._said = {d: said for d, said in self._said.items() if offer_name(d) in waiting}
         return busy
+
+    def _decided_anew(self, digest: str) -> Decision:
+        """A plan that was approved under another version of nwp: it waits for a decision again, and its
+        requests with it, rather than that they are refused."""
+        self.tell(f"nwp itself has changed since the plan {digest[:12]} was approved")
+        self.consents.decide(digest, Decision.PENDING, by="", reason="nwp has changed")
+        try:
+            self._decide(digest, self.consents.text(digest))
+        except (BadInput, BadMessage) as error:  # its file is gone, or damaged
+            self.tell(error.message)
+        return self.consents.all[digest].decision
 
     def _request(self, name: str, file_id: str) -> bool:
         """A request has come; one under a plan that is not decided yet waits."""

@@ -135,6 +135,12 @@ class Consents:
             raise BadInput(said, "See:  nwp worker requests")
         return found[0]
 
+    def lapsed(self, digest: str) -> bool:
+        """Was a plan approved under another program than this one?"""
+        asked = self.all.get(digest)
+        approved = asked is not None and asked.decision == Decision.APPROVED
+        return approved and asked is not None and asked.program != program_digest()
+
     def text(self, digest: str) -> str:
         """A plan, as it came. BadInput when it is gone, Changed when it is another."""
         self._hold(digest)

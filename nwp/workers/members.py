@@ -59,9 +59,9 @@ def save_members(folder: Path, members: Sequence[Member]) -> None:
 
 
 def with_invited(members: Sequence[Member], email: str) -> tuple[Member, ...]:
-    """The members with one more, or one that comes back."""
+    """The members with one more, or one that comes back: as anybody new, whose key is not known yet."""
     if any(member.email == email for member in members):
-        return tuple(replace(m, left=False) if m.email == email else m for m in members)
+        return tuple(Member(m.name, email) if m.email == email and m.left else m for m in members)
     return (*members, Member(f"worker-{len(members) + 1:03}", email))
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from nwp.errors import BadMessage, NoQuorum, TransportError
+from nwp.errors import BadMessage, Interrupted, NoQuorum, TransportError
 from nwp.federated.parcel import Envelope, Parcel, pack_each
 from nwp.federated.plan import Plan, plan_digest
 from nwp.federated.protocol import FOR_ALL, Phase, Replies, Wait
@@ -34,6 +34,7 @@ from nwp.workers.offers import (
 _SOONEST, _LATEST = 0.02, 2.0  # seconds between two looks
 _MOST_BACKING_OFF = 60.0  # seconds, where the way to others is broken
 _SILENCE = 10.0  # seconds without an answer that are told
+_LEFT = "it has left"
 
 _T = TypeVar("_T")
 
@@ -62,13 +63,19 @@ class Patience:
 
 @dataclass
 class Network:
-    """The server's view: `members` by the names that plans call them. `tell` gets lines of progress."""
+    """The server's view: `members` by the names that plans call them. `tell` gets lines of progress.
+
+    `gone` names those who are sent nothing from now on, though the plan of a run that is under way has
+    them; `stopped` tells whether to wait for decisions no longer.
+    """
 
     client: adapter.Client
     members: Mapping[str, Member]
     patience: Patience = field(default_factory=Patience)
     tell: Callable[[str], None] = lambda text: None
     tap: Tap | None = None
+    gone: Callable[[], Collection[str]] = lambda: ()
+    stopped: Callable[[], bool] = lambda: False
     _silent: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -83,17 +90,19 @@ class Network:
         """Offer a plan to all members; returns when all have decided, or enough of them and no more
         time is left. Those who decide later take part from then on.
 
-        NoQuorum when too few have approved by then.
+        NoQuorum when too few have approved by then; Interrupted when stopped.
         """
         job = Job(plan, plan_digest(plan), (), {})
         _, message = write_offer(plan)
-        for member in self.members.values():
+        gone = self.gone()
+        present = {name: member for name, member in self.members.items() if name not in gone}
+        for member in present.values():
             self.reached(self._offer, member, job.digest, message)
         began, pause, said = time.monotonic(), _SOONEST, ""
-        least = self.patience.least(len(self.members))
+        least = self.patience.least(len(present))
         while True:
             job = self.reached(self.decisions, job)
-            undecided = [m for m in self.members if m not in job.approved and _open(job, m)]
+            undecided = [m for m in present if m not in job.approved and _open(job, m)]
             passed = time.monotonic() - began
             if not undecided or passed > self.patience.decision:
                 break
@@ -101,7 +110,12 @@ class Network:
                 break
             if len(job.approved) + len(undecided) < least:
                 break
-            line = f"{name}: {len(job.approved)} of {len(self.members)} owners have approved"
+            if self.stopped():
+                raise Interrupted(
+                    f"stopped while {', '.join(sorted(undecided))} had not decided yet",
+                    "Go on with --resume.",
+                )
+            line = f"{name}: {len(job.approved)} of {len(present)} owners have approved"
             if line != said and passed > 1:
                 self.tell(f"{line}; waiting for {', '.join(sorted(undecided))}")
                 said = line
@@ -109,7 +123,7 @@ class Network:
         if len(job.approved) < least:
             reasons = "; ".join(f"{w}: {why}" for w, why in sorted(job.refused.items()))
             raise NoQuorum(
-                f"{len(job.approved)} of {len(self.members)} owners have approved the plan, at "
+                f"{len(job.approved)} of {len(present)} owners have approved the plan, at "
                 f"least {least} must ({reasons})",
                 "Ask them to look:  nwp worker requests --all    Then the same command, with --resume.",
             )
@@ -138,9 +152,11 @@ class Network:
 
     def decisions(self, job: Job) -> Job:
         """The job with what owners have decided by now."""
-        approved, refused = set(job.approved), dict(job.refused)
+        gone = set(self.gone()) & set(self.members)
+        approved = set(job.approved) - gone
+        refused = {**job.refused, **dict.fromkeys(gone, _LEFT)}
         for name, member in self.members.items():
-            if name in approved:
+            if name in approved or name in gone:
                 continue
             decision = Decision.PENDING
             try:
@@ -177,7 +193,7 @@ class _Exchange:
         self, phase: Phase, number: int, requests: Mapping[str, Parcel], wait: Wait = FOR_ALL
     ) -> Replies:
         network, channel = self.network, self.network.channel
-        if any(worker not in self.job.approved for worker in requests):
+        if network.gone() or any(worker not in self.job.approved for worker in requests):
             self.job = network.reached(network.decisions, self.job)
         plan, approved = self.job.plan, self.job.approved
         absent = {w: self.job.refused.get(w, "it is away") for w in requests if w not in approved}
@@ -229,11 +245,12 @@ class _Exchange:
         passed: float,
     ) -> bool:
         patience = self.network.patience
-        if not pending or wait.enough(answers):
-            return True
+        least = patience.least(asked)
+        if not pending or wait.enough(answers) or len(answers) + len(pending) < least:
+            return True  # the last: others have refused, and no waiting makes it a quorum
         if wait.limit:
             return passed > wait.limit
-        if len(answers) < patience.least(asked):
+        if len(answers) < least:
             return passed > patience.longest
         grace = patience.grace if pending <= self.network._silent else patience.answer
         return passed > grace

@@ -96,7 +96,7 @@ def read_offer(data: bytes) -> tuple[str, str]:
         text = parcel.arrays["plan"].tobytes().decode("utf-8")
     except UnicodeDecodeError as error:
         raise BadMessage("a plan that is no text") from error
-    if envelope.kind != "offer" or plan_digest(read_plan(text)) != envelope.job:
+    if envelope != Envelope("offer", plan_digest(read_plan(text)), "offer", 0):
         raise BadMessage("a plan that is not the one it says it is")
     return envelope.job, text
 

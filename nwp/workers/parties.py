@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from nwp.workers import adapter
 _PARTY, _BOX, _LOCK = "party.json", "box", "lock"
 _EMAIL = re.compile(r"[A-Za-z0-9.+-]{1,64}@[A-Za-z0-9.-]{1,190}")
 FOLDER, DRIVE = "folder", "drive"
+_A_MOMENT = 0.05  # seconds
 
 
 @dataclass(frozen=True)
@@ -114,19 +116,31 @@ def split_transport(text: str) -> tuple[str, Path]:
     return kind, Path(place).expanduser()
 
 
-def read_party(folder: Path) -> Party:
-    """The participant that a folder is of. BadInput when there is none, or it can't be read."""
+def is_party(folder: Path) -> bool:
+    """Is it the folder of a participant already?"""
+    return (folder / _PARTY).exists()
+
+
+def read_party(folder: Path, owner: bool | None = None) -> Party:
+    """The participant that a folder is of: an owner or a server, if either is wanted. BadInput when there
+    is none, or it can't be read."""
     path = folder / _PARTY
     try:
         about: dict[str, Any] = json.loads(path.read_bytes())
-        return Party(folder, **about)
+        party = Party(folder, **about)
     except FileNotFoundError:
         raise BadInput(
             f"{folder} is no worker's or server's folder",
             "Begin with:  nwp worker init --help    or  nwp server init --help",
         ) from None
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise BadInput(f"{path} can't be read: {error}", "Restore it, or begin anew.") from error
+    if owner is not None and party.is_owner != owner:
+        here, wanted = (
+            ("a worker's", "a server's") if party.is_owner else ("a server's", "a worker's")
+        )
+        raise BadInput(f"{folder} is {here} folder, not {wanted}", "Give another one: --home DIR.")
+    return party
 
 
 @contextlib.contextmanager
@@ -134,15 +148,35 @@ def alone(folder: Path) -> Iterator[None]:
     """Hold the folder for this process; BadInput when another one attends to it."""
     handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise BadInput(
-                f"another process is at work in {folder}", "Let it, or stop it first."
-            ) from None
+        if not _try_lock(handle):
+            time.sleep(_A_MOMENT)  # it may be one who only asks whether somebody is at work
+            if not _try_lock(handle):
+                raise BadInput(
+                    f"another process is at work in {folder}", "Let it, or stop it first."
+                )
         yield
     finally:
         os.close(handle)
+
+
+def is_at_work(folder: Path) -> bool:
+    """Does a process hold the folder now?"""
+    try:
+        handle = os.open(folder / _LOCK, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        return not _try_lock(handle)
+    finally:
+        os.close(handle)
+
+
+def _try_lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def short(fingerprint: str) -> str:

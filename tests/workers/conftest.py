@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from gathering import Gathering
 
 from nwp.corpus.types import Corpus
 from nwp.federated.averaging import MEAN
@@ -19,6 +21,7 @@ from nwp.model.config import ModelConfig
 from nwp.model.lstm import FloatArray
 from nwp.text.vocabulary import FIRST_WORD
 from nwp.workers.engines import InProcess
+from nwp.workers.policy import Policy
 from nwp.workers.simulation import Job, Simulation, deal
 
 WORDS = ("the", "cat", "dog", "sat", "ran", "home", "again")
@@ -110,3 +113,13 @@ def ask(weights: FloatArray) -> Ask:
         return simulation.exchange(job)(phase, number, requests)
 
     return send
+
+
+@pytest.fixture
+def gather(tmp_path: Path, corpus: Corpus) -> Callable[..., Gathering]:
+    """Brings a server and owners together, two of three users each unless told otherwise."""
+
+    def begin(owners: int = 2, policy: Policy | None = None, of: Corpus = corpus) -> Gathering:
+        return Gathering(tmp_path, of, owners, policy or Policy())
+
+    return begin

@@ -1,0 +1,119 @@
+"""With which members a joint training is done: those who come in time, or those of the run it goes on with.
+
+HOME/runs.json    for each bundle, the members that it is trained with and how many users each had
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from nwp.errors import Interrupted, NoQuorum, TransportError
+from nwp.files import write_atomic
+from nwp.tasks.joint_status import Status
+from nwp.workers import adapter
+from nwp.workers.channel import Channel
+from nwp.workers.members import Member, by_name, look_for, read_members, save_members
+from nwp.workers.network import Patience
+
+STOP = "stop"
+_RUNS = "runs.json"
+_BETWEEN_LOOKS = 1.0  # seconds, while members are awaited
+_AFTER_A_FAULT = 10.0
+
+
+@dataclass(frozen=True)
+class JointOptions:
+    """How long to wait for members before the first plan: until `least` are there (and all that were
+    invited, for `gather` seconds more), and how long for their answers (`Patience`)."""
+
+    least: int = 2
+    gather: float = 60.0
+    patience: Patience = field(default_factory=Patience)
+
+
+def gathered(
+    home: Path,
+    client: adapter.Client,
+    out: Path,
+    joint: JointOptions,
+    status: Status,
+    *,
+    resume: bool,
+) -> tuple[Mapping[str, Member], frozenset[str]]:
+    """The members to train with: those of the run that is gone on with, or all that come in time. And
+    the names of those among them whose key can't be trusted now."""
+    channel, began = Channel(client), time.monotonic()
+    if resume and (names := _runs(home).get(str(out.absolute()))):
+        return _same_again(
+            look_for(client, channel, read_members(home), status.warn), names, status
+        )
+    while True:
+        try:
+            members = look_for(client, channel, read_members(home), status.warn)
+        except TransportError as error:
+            status.say(f"{error.message}; trying again")
+            time.sleep(_AFTER_A_FAULT)
+            continue
+        save_members(home, members)
+        found, invited = by_name(members), [m for m in members if not m.left]
+        passed = time.monotonic() - began
+        if len(invited) < joint.least:
+            raise NoQuorum(
+                f"{len(invited)} members are invited, at least {joint.least} must be there",
+                "Invite owners:  nwp server invite EMAIL...    Or begin with fewer:  --least 1",
+            )
+        if found and len(found) == len(invited) and len(found) >= joint.least:
+            break
+        if len(found) >= joint.least and passed > joint.gather:
+            break
+        if (home / STOP).exists():
+            raise Interrupted(f"stopped while {len(found)} of {len(invited)} members were there")
+        if passed > joint.patience.longest:
+            raise NoQuorum(
+                f"{len(found)} of {len(invited)} members are there, at least {joint.least} must be",
+                "Owners begin with:  nwp worker run    Invite more:  nwp server invite EMAIL",
+            )
+        away = ", ".join(m.email for m in invited if m.name not in found)
+        status.say(f"{len(found)} of {len(invited)} members are there; waiting for {away}")
+        time.sleep(_BETWEEN_LOOKS)
+    return found, frozenset()
+
+
+def _same_again(
+    members: Sequence[Member], names: Mapping[str, int], status: Status
+) -> tuple[Mapping[str, Member], frozenset[str]]:
+    """The members of a run that is gone on with, as its plan has them; and whose key was replaced."""
+    found, barred = {}, set()
+    for member in members:
+        if member.name not in names:
+            continue
+        begun_with = names[member.name]
+        if not member.left and not member.users:
+            barred.add(member.name)
+        elif not member.left and member.users != begun_with:
+            status.warn(
+                f"{member.email} has {member.users} users now, and the run was begun with "
+                f"{begun_with}: its answers may not count. To train with all of them, begin anew"
+            )
+        found[member.name] = replace(member, users=begun_with)
+    return {name: found[name] for name in names if name in found}, frozenset(barred)
+
+
+def keep_members(home: Path, out: Path, members: Mapping[str, Member]) -> None:
+    """Write down whom the bundle in `out` is trained with: a resumed run has the same plan."""
+    runs = _runs(home)
+    runs[str(out.absolute())] = {name: member.users for name, member in members.items()}
+    write_atomic(home / _RUNS, json.dumps(runs, indent=1) + "\n", mode=0o600)
+
+
+def _runs(home: Path) -> dict[str, dict[str, int]]:
+    """Where bundles are trained to, with which members of how many users."""
+    try:
+        found: dict[str, dict[str, int]] = json.loads((home / _RUNS).read_bytes())
+        return found
+    except (OSError, ValueError):
+        return {}

@@ -1,0 +1,451 @@
+"""An owner's side: what is offered is decided once, what is asked is answered once, nothing lies about."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from gathering import ASK, SERVER, TRAIN, Gathering, Owner, stop_time, training
+
+from nwp.errors import TransportError
+from nwp.federated.parcel import peek, unpack
+from nwp.federated.plan import TrainPlan
+from nwp.workers import adapter, attending, consent
+from nwp.workers.datasite import REFUSED, Refusal
+from nwp.workers.offers import Decision, decision_name, offer_name, read_decision, read_hello
+from nwp.workers.policy import Policy
+
+ONE = "worker-1"
+Gather = Callable[..., Gathering]
+
+
+@pytest.fixture
+def meeting(gather: Gather) -> Gathering:
+    """Two owners whose rules approve."""
+    return gather()
+
+
+@pytest.fixture
+def careful(gather: Gather) -> Gathering:
+    """Two owners who want to be asked."""
+    return gather(policy=ASK)
+
+
+def decision(meeting: Gathering, digest: str) -> Decision | None:
+    """What the server reads of the first owner's decision."""
+    message = meeting.answer(ONE, decision_name(digest))
+    return read_decision(message, digest) if message else None
+
+
+def refusal(message: bytes | None) -> Refusal:
+    assert message
+    return Refusal(int(unpack(message, REFUSED)[1].fields["reason"]))
+
+
+# ------------------------------------------------------------------------------------------ plans
+
+
+def test_the_server_is_told_how_many_users_are_there(meeting: Gathering) -> None:
+    meeting.owners[ONE].attendant.greet()
+
+    message = meeting.answer(ONE, "hello")
+    assert message
+    assert read_hello(message) == 3
+    assert [e.kind for e in meeting.owners[ONE].site.ledger.entries] == ["hello"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected", "by"),
+    [
+        (Policy(), Decision.APPROVED, "policy"),
+        (ASK, Decision.PENDING, ""),
+        (replace(ASK, max_rounds=1), Decision.DENIED, "policy"),
+        (Policy(kinds=("survey",)), Decision.DENIED, "policy"),
+    ],
+    ids=["auto", "ask", "too many rounds", "no training"],
+)
+def test_an_offer_is_decided_by_the_rules_or_waits(
+    gather: Gather, plan: TrainPlan, rules: Policy, expected: Decision, by: str
+) -> None:
+    meeting = gather(policy=rules)
+    digest = meeting.offer(ONE, plan)
+
+    assert meeting.owners[ONE].look()
+    assert not meeting.owners[ONE].look()
+
+    assert decision(meeting, digest) == expected
+    asked = meeting.owners[ONE].consents.all[digest]
+    assert (asked.decision, asked.by) == (expected, by)
+    if expected == Decision.DENIED:
+        assert asked.reason in " ".join(meeting.owners[ONE].said)
+
+
+def test_what_is_no_plan_is_told_and_nothing_is_said_to_it(meeting: Gathering) -> None:
+    owner = meeting.owners[ONE]
+    meeting.channel.send(owner.email, offer_name("0" * 64), b"give me all")
+
+    owner.look()
+
+    assert "is no plan" in owner.said[-1]
+    assert owner.consents.all == {}
+    assert owner.outbox == set()
+
+
+def test_a_plan_is_decided_by_the_owner_later_and_its_request_waits_so_long(
+    careful: Gathering, plan: TrainPlan, weights: Any
+) -> None:
+    owner, digest = careful.owners[ONE], careful.offer(ONE, plan)
+    called = careful.ask(ONE, plan, training(weights))
+    for _ in range(3):
+        owner.look()
+    assert decision(careful, digest) == Decision.PENDING
+    assert careful.answer(ONE, called) is None
+    assert "nwp worker approve 1" in owner.said[0]
+
+    consent.Consents(owner.folder).decide(digest, Decision.APPROVED, by="owner")
+    owner.look()
+
+    assert decision(careful, digest) == Decision.APPROVED
+    assert peek(careful.answer(ONE, called) or b"").kind == "answer"
+    assert owner.answers == [("train", 1)]
+
+
+@pytest.mark.parametrize("said", [Decision.DENIED, Decision.REVOKED])
+def test_under_a_plan_that_was_denied_or_taken_back_nothing_is_answered(
+    meeting: Gathering, plan: TrainPlan, weights: Any, said: Decision
+) -> None:
+    owner, digest = meeting.owners[ONE], meeting.offer(ONE, plan)
+    owner.look()
+    owner.consents.decide(digest, said, by="owner")
+
+    called = meeting.ask(ONE, plan, training(weights))
+    owner.look()
+
+    assert decision(meeting, digest) == said
+    assert refusal(meeting.answer(ONE, called)) == Refusal.NOT_APPROVED
+    assert owner.answers == []
+
+
+def test_a_plan_that_is_offered_again_later_is_answered_again(
+    meeting: Gathering, plan: TrainPlan
+) -> None:
+    owner, digest = meeting.owners[ONE], meeting.offer(ONE, plan)
+    owner.look()
+    meeting.channel.clear(owner.email)
+    owner.look()
+    assert decision(meeting, digest) is None
+
+    meeting.offer(ONE, plan)
+    owner.look()
+
+    assert decision(meeting, digest) == Decision.APPROVED
+    assert len(owner.consents.all) == 1
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"), [(Policy(), Decision.APPROVED), (ASK, Decision.PENDING)]
+)
+def test_after_an_upgrade_a_plan_is_decided_anew_and_its_request_waits(
+    gather: Gather,
+    plan: TrainPlan,
+    weights: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    rules: Policy,
+    expected: Decision,
+) -> None:
+    meeting = gather(policy=rules)
+    owner, digest = meeting.owners[ONE], meeting.offer(ONE, plan)
+    owner.look()
+    owner.consents.decide(digest, Decision.APPROVED, by="owner")
+    owner.look()
+
+    monkeypatch.setattr(consent, "program_digest", lambda: "another version")
+    owner.begin()
+    called = meeting.ask(ONE, plan, training(weights))
+    owner.look()
+
+    assert "nwp itself has changed" in " ".join(owner.said)
+    assert decision(meeting, digest) == expected
+    if expected == Decision.PENDING:
+        assert meeting.answer(ONE, called) is None
+        owner.consents.decide(digest, Decision.APPROVED, by="owner")
+        owner.look()
+    assert peek(meeting.answer(ONE, called) or b"").kind == "answer"
+
+
+def test_after_an_upgrade_a_plan_whose_file_is_gone_is_told_and_waits(
+    meeting: Gathering, plan: TrainPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, digest = meeting.owners[ONE], meeting.offer(ONE, plan)
+    owner.look()
+    (owner.folder / "plans" / f"{digest}.json").unlink()
+
+    monkeypatch.setattr(consent, "program_digest", lambda: "another version")
+    owner.begin()
+    owner.attendant._handled |= set(owner.site.channel.names(SERVER).values())
+    owner.look()
+
+    assert "is gone" in " ".join(owner.said)
+    assert decision(meeting, digest) == Decision.PENDING
+
+
+# ---------------------------------------------------------------------------------------- requests
+
+
+@pytest.fixture
+def owner(meeting: Gathering, plan: TrainPlan) -> Owner:
+    """The first owner, who has approved the plan."""
+    meeting.offer(ONE, plan)
+    meeting.owners[ONE].look()
+    return meeting.owners[ONE]
+
+
+def test_the_same_request_again_gives_the_same_bytes_and_one_entry(
+    meeting: Gathering, owner: Owner, plan: TrainPlan, weights: Any
+) -> None:
+    called = meeting.ask(ONE, plan, training(weights))
+    owner.look()
+    first = meeting.answer(ONE, called)
+    meeting.channel.withdraw(owner.email, called)
+    owner.look()
+    owner.begin()  # it was started again meanwhile
+
+    meeting.ask(ONE, plan, training(weights))
+    owner.look()
+
+    assert first
+    assert meeting.answer(ONE, called) == first
+    assert owner.answers == [("train", 1)]
+
+
+def test_another_request_for_the_same_round_is_refused(
+    meeting: Gathering, owner: Owner, plan: TrainPlan, weights: Any
+) -> None:
+    called = meeting.ask(ONE, plan, training(weights))
+    owner.look()
+    meeting.channel.withdraw(owner.email, called)
+    owner.look()
+
+    meeting.ask(ONE, plan, training(weights, [0]))
+    owner.look()
+
+    assert refusal(meeting.answer(ONE, called)) == Refusal.ALREADY_ANSWERED
+    assert owner.answers == [("train", 1)]
+
+
+def test_a_lost_answer_of_which_nothing_was_kept_is_not_computed_anew(
+    meeting: Gathering, owner: Owner, plan: TrainPlan, weights: Any
+) -> None:
+    called = meeting.ask(ONE, plan, training(weights))
+    owner.look()
+    meeting.channel.withdraw(owner.email, called)
+    owner.look()
+    for kept in (owner.folder / "sent").iterdir():
+        kept.unlink()
+
+    meeting.ask(ONE, plan, training(weights))
+    owner.look()
+
+    assert refusal(meeting.answer(ONE, called)) == Refusal.ALREADY_ANSWERED
+
+
+def test_a_request_that_is_withdrawn_before_the_answer_is_ready_leaves_no_trace(
+    meeting: Gathering,
+    owner: Owner,
+    plan: TrainPlan,
+    weights: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    called = meeting.ask(ONE, plan, training(weights))
+    entries = len(owner.site.ledger.entries)
+    run = owner.site.engine.run
+
+    def slow(*arguments: Any) -> Any:
+        meeting.channel.withdraw(owner.email, called)
+        return run(*arguments)
+
+    monkeypatch.setattr(owner.site.engine, "run", slow)
+    owner.look()
+
+    assert "did not wait" in owner.said[-1]
+    assert meeting.answer(ONE, called) is None
+    assert len(owner.site.ledger.entries) == entries
+    monkeypatch.undo()
+    meeting.ask(ONE, plan, training(weights, [0]))  # nothing was answered: it may ask otherwise
+    owner.look()
+    assert peek(meeting.answer(ONE, called) or b"").kind == "answer"
+
+
+def test_answers_and_decisions_are_taken_back_when_nobody_waits_for_them(
+    meeting: Gathering, owner: Owner, plan: TrainPlan, weights: Any
+) -> None:
+    owner.attendant.greet()
+    files = len(meeting.store.files)
+    for number in (1, 2):
+        called = meeting.ask(ONE, plan, training(weights), number)
+        owner.look()
+        assert called in owner.outbox
+        meeting.channel.withdraw(owner.email, called)
+        owner.look()
+        assert called not in owner.outbox
+        assert len(meeting.store.files) == files
+    meeting.channel.clear(owner.email)
+    owner.look()
+
+    assert owner.outbox == {"hello"}
+    assert owner.attendant._handled == set()
+    assert owner.attendant._said == {}
+
+
+@pytest.mark.parametrize(
+    "users", [[0, 1, 2, 3], [-1], [1, 1], [2**40]], ids=["too many", "below", "twice", "beyond"]
+)
+def test_users_that_are_not_there_are_refused_and_end_no_work(
+    meeting: Gathering, owner: Owner, plan: TrainPlan, weights: Any, users: list[int]
+) -> None:
+    called = meeting.ask(ONE, plan, training(weights, users))
+    owner.look()
+
+    assert refusal(meeting.answer(ONE, called)) == Refusal.BAD_REQUEST
+    meeting.ask(ONE, plan, training(weights), 2)
+    owner.look()
+    assert owner.answers == [("train", 2)]
+
+
+def test_what_is_damaged_is_refused_and_the_next_is_answered(
+    meeting: Gathering, owner: Owner, plan: TrainPlan, weights: Any
+) -> None:
+    meeting.channel.send(owner.email, "nothing.1.train", b"\x00" * 50)
+    called = meeting.ask(ONE, plan, training(weights))
+    owner.look()
+
+    assert peek(meeting.answer(ONE, called) or b"").kind == "answer"
+    assert owner.answers == [("train", 1)]
+
+
+def test_rules_that_have_become_stricter_hold_at_the_next_look(
+    meeting: Gathering, owner: Owner, plan: TrainPlan, weights: Any
+) -> None:
+    owner.policy = Policy(min_users=4)
+
+    called = meeting.ask(ONE, plan, training(weights))
+    owner.look()
+
+    assert refusal(meeting.answer(ONE, called)) == Refusal.NOT_ALLOWED
+    assert "4 or more" in " ".join(owner.said)
+
+
+# --------------------------------------------------------------------------------- what goes wrong
+
+
+def test_a_transport_that_fails_is_tried_again_after_ever_longer_pauses(
+    meeting: Gathering, plan: TrainPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = stop_time(monkeypatch, "attending")
+    owner, digest = meeting.owners[ONE], meeting.offer(ONE, plan)
+    names, fail = owner.site.channel.names, 8
+
+    def unreachable(*arguments: Any, **more: Any) -> dict[str, str]:
+        nonlocal fail
+        if fail:
+            fail -= 1
+            raise TransportError("the network is away")
+        return names(*arguments, **more)
+
+    monkeypatch.setattr(owner.site.channel, "names", unreachable)
+    owner.attendant.attend(until=lambda: len(clock.slept) > 9)
+
+    assert clock.slept[:8] == [2, 4, 8, 16, 32, 60, 60, 60]
+    assert "the network is away; trying again in 2 s" in owner.said
+    assert decision(meeting, digest) == Decision.APPROVED
+
+
+def test_looks_become_rarer_while_nothing_comes_and_frequent_again(
+    meeting: Gathering, plan: TrainPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = stop_time(monkeypatch, "attending")
+    owner = meeting.owners[ONE]
+
+    def come() -> None:
+        if len(clock.slept) == 30:
+            meeting.offer(ONE, plan)
+
+    clock.meanwhile = come
+    owner.attendant.attend(until=lambda: len(clock.slept) > 30)
+
+    assert clock.slept[:29] == sorted(clock.slept[:29])
+    assert clock.slept[29] == owner.attendant.slowest
+    assert clock.slept[30] == attending._SOONEST
+
+
+def test_on_a_full_disk_nothing_leaves_and_it_is_answered_when_there_is_room(
+    meeting: Gathering,
+    owner: Owner,
+    plan: TrainPlan,
+    weights: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    called = meeting.ask(ONE, plan, training(weights))
+    before = len(owner.site.ledger.entries)
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            owner.look()
+    assert meeting.answer(ONE, called) is None
+    assert len(owner.site.ledger.entries) == before
+
+    owner.begin()
+    owner.look()
+
+    assert peek(meeting.answer(ONE, called) or b"").kind == "answer"
+    assert owner.answers == [("train", 1)]
+
+
+def test_an_answer_that_was_entered_and_not_sent_is_sent_after_a_restart(
+    meeting: Gathering,
+    owner: Owner,
+    plan: TrainPlan,
+    weights: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    called = meeting.ask(ONE, plan, training(weights))
+
+    class Killed(BaseException):
+        pass
+
+    def dies(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner.site.channel, "tap", dies)
+        with pytest.raises(Killed):
+            owner.look()
+    assert meeting.answer(ONE, called) is None
+    assert owner.answers == [("train", 1)]
+
+    owner.begin()
+    owner.look()
+
+    (entry,) = (e for e in owner.site.ledger.entries if e.kind == "answer")
+    assert owner.site.ledger.message(entry.n) == meeting.answer(ONE, called)
+
+
+def test_private_text_that_is_gone_is_told_as_a_number(
+    meeting: Gathering, owner: Owner, plan: TrainPlan, weights: Any
+) -> None:
+    for file in adapter.private_files(owner.client):
+        file.unlink()
+
+    called = meeting.ask(ONE, plan, training(weights))
+    owner.look()
+
+    assert refusal(meeting.answer(ONE, called)) == Refusal.NO_DATA
+    assert peek(meeting.answer(ONE, called) or b"").phase == TRAIN.name
