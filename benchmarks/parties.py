@@ -100,7 +100,7 @@ def _measure(root: Path, size: str, owners: int, rounds: int, processes: int) ->
         left.append(_in_folder(root / "shared"))
 
     began = time.perf_counter()
-    wait = joint.JointOptions(owners, 3600, Patience(600, 60, 3600, 3600, 1.0))
+    wait = joint.JointOptions(owners, 3600, Patience(grace=60, longest=3600, quorum=1.0))
     joint.train_jointly(
         server, root / "joint", options, wait, command="", watcher=Watcher(round_done=look)
     )

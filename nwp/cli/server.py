@@ -172,11 +172,20 @@ def train(
         str, typer.Option(metavar="fp32|bf16|int8", rich_help_panel=_RUN, help="Of the bundle.")
     ] = "fp32",
     least: Annotated[
-        int, typer.Option(min=1, rich_help_panel=_WAIT, help="Members to begin with.")
+        int,
+        typer.Option(min=1, rich_help_panel=_WAIT, help="Members to begin with, who must approve."),
     ] = 2,
     gather: Annotated[
         float, typer.Option(min=0, rich_help_panel=_WAIT, help="Seconds for the others to come.")
     ] = 60.0,
+    decide: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            rich_help_panel=_WAIT,
+            help="Seconds for owners to decide, if a quorum has approved.",
+        ),
+    ] = 3600.0,
     answer: Annotated[
         float, typer.Option(min=0, rich_help_panel=_WAIT, help="Seconds for an answer.")
     ] = 600.0,
@@ -228,7 +237,15 @@ def train(
         base=None if base == "none" else base or default_base(),
         storage=storage,
     )
-    wait = Patience(answer, grace, longest, longest, quorum)
+    wait = Patience(
+        answer=answer,
+        grace=grace,
+        longest=longest,
+        decision=longest,
+        gather=decide,
+        quorum=quorum,
+        fewest=least,
+    )
     try:
         with watching() as progress:
             result = train_jointly(
@@ -302,7 +319,7 @@ def query(
         _home(home),
         options,
         plan_query(options),
-        Patience(longest, longest, longest, longest),
+        Patience(answer=longest, longest=longest, decision=longest, gather=longest),
         lambda text: err().print(text),
     )
     if as_json:

@@ -46,7 +46,7 @@ class Patience:
     For answers: `answer`, then it goes on without the silent ones if `quorum` (a share of those
     asked) is there, and else until it is, `longest` in all. Whoever was silent the last time is
     waited for no longer than `grace` once the others are done. For decisions on a plan: `decision`, or
-    `gather` where a quorum has approved.
+    `gather` where a quorum has approved, and `fewest` owners or more (all, where there are not so many).
     """
 
     answer: float = 600.0
@@ -55,6 +55,7 @@ class Patience:
     decision: float = 24 * 3600.0
     gather: float = 60.0
     quorum: float = 0.5
+    fewest: int = 1
 
     def least(self, asked: int) -> int:
         """How many of those asked make a quorum."""
@@ -99,7 +100,8 @@ class Network:
         for member in present.values():
             self.reached(self._offer, member, job.digest, message)
         began, pause, said = time.monotonic(), _SOONEST, ""
-        least = self.patience.least(len(present))
+        fewest = min(self.patience.fewest, len(present))
+        least = max(fewest, self.patience.least(len(present)))
         while True:
             job = self.reached(self.decisions, job)
             undecided = [m for m in present if m not in job.approved and _open(job, m)]
