@@ -21,10 +21,13 @@ def test_page_of_commands_is_what_help_says():
 
 def test_links_and_tests_named_in_documents_exist():
     pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    modules = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")]
+    tests = {name for text in modules for name in re.findall(r"^def (test_\w+)", text, re.M)}
     for page in pages:
         text = page.read_text(encoding="utf-8")
         named = re.findall(r"\]\(([^)#:]+)\)", text)
         inside = [page.parent / name for name in named]
         inside += [ROOT / name for name in re.findall(r"`((?:tests|nwp|scripts)/[\w/.]+)`", text)]
         missing = [str(path) for path in inside if not path.exists()]
+        missing += sorted(set(re.findall(r"`(test_\w+)`", text)) - tests)
         assert not missing, f"{page.name} names what is not there: {missing}"

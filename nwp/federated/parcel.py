@@ -242,4 +242,6 @@ def _envelope(about: Mapping[str, Any]) -> Envelope:
     texts = (envelope.kind, envelope.job, envelope.phase)
     if not all(isinstance(t, str) for t in texts) or type(envelope.round) is not int:
         raise BadMessage("a message's envelope has entries of a wrong type")
+    if not -_LIMIT <= envelope.round < _LIMIT:
+        raise BadMessage("a message's envelope names a round out of range")
     return envelope

@@ -12,12 +12,12 @@ from typing import Any
 from nwp.corpus.readers import jsonl
 from nwp.corpus.store import store
 from nwp.corpus.types import Corpus, Tally, with_text
-from nwp.errors import BadCorpus, BadInput, BadSettings, Refused, TransportError
+from nwp.errors import BadCorpus, BadInput, BadSettings, NwpError, Refused, TransportError
 from nwp.federated.plan import read_plan
 from nwp.files import data_home, told, write_atomic
 from nwp.workers import adapter
 from nwp.workers.attending import Attendant
-from nwp.workers.consent import Asked, Consents
+from nwp.workers.consent import OWNER, Asked, Consents
 from nwp.workers.datasite import DATA_FILE, Datasite
 from nwp.workers.describing import describe, many
 from nwp.workers.engines import make_engine
@@ -127,7 +127,13 @@ def requests(home: Path, *, every: bool = False) -> list[Request]:
     found = []
     for digest, asked in consents.all.items():
         if every or asked.decision == Decision.PENDING:
-            plan = read_plan(consents.text(digest))
+            try:
+                plan = read_plan(consents.text(digest))
+            except (
+                NwpError
+            ) as error:  # its file was changed or is gone: the others are told all the same
+                found.append(Request(digest, "unreadable", asked, (error.message,)))
+                continue
             found.append(Request(digest, plan.kind, asked, tuple(describe(plan, own, policy))))
     return found
 
@@ -144,15 +150,17 @@ def decide(
     digest = consents.find(name)
     if decision == Decision.REVOKED and consents.all[digest].decision != Decision.APPROVED:
         raise BadInput(f"the plan {digest[:12]} is not approved: there is nothing to take back")
-    plan = read_plan(consents.text(digest))
-    against = fault(read_policy(home / POLICY), plan)
+    kind, against = "unreadable", None
+    with contextlib.suppress(NwpError):
+        plan = read_plan(consents.text(digest))
+        kind, against = plan.kind, fault(read_policy(home / POLICY), plan)
     if decision == Decision.APPROVED and against and not anyway:
         raise Refused(
             f"your rules are against it: {against}",
             f"Change them in {home / POLICY}, or approve it --anyway.",
         )
-    asked = consents.decide(digest, decision, by="owner", reason=reason)
-    return Request(digest, plan.kind, asked, ())
+    asked = consents.decide(digest, decision, by=OWNER, reason=reason)
+    return Request(digest, kind, asked, ())
 
 
 def open_ledger(home: Path) -> Ledger:

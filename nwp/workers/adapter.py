@@ -425,6 +425,8 @@ def open_client(email: str, folder: Path, connection: Any, *, owner: bool) -> Cl
             syncer.connection_router = _CheckedRouter(
                 connections=old.connections, peer_store=old.peer_store
             )
+        for keys in folder.glob("*/private/crypto_keys.json"):
+            keys.chmod(0o600)  # syft leaves 0644
         client.peer_manager.write_own_version()  # peers skip a client without a version file
     return client
 

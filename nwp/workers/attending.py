@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from nwp.errors import BadInput, BadMessage, TransportError
 from nwp.federated.parcel import Envelope
 from nwp.federated.plan import read_plan
-from nwp.workers.consent import Consents
+from nwp.files import reason
+from nwp.workers.consent import POLICY, Consents
 from nwp.workers.datasite import Datasite
+from nwp.workers.jobs import is_request
 from nwp.workers.offers import (
     DECISION,
     HELLO,
@@ -43,6 +45,7 @@ class Attendant:
     tell: Callable[[str], None] = lambda text: None
     slowest: float = 2.0
     _handled: set[str] = field(default_factory=set)
+    _crowded: bool = False
     _said: dict[str, Decision] = field(default_factory=dict)
 
     def greet(self) -> None:
@@ -51,15 +54,17 @@ class Attendant:
         self._send(HELLO, envelope, message)
 
     def attend(self, until: Callable[[], bool] = lambda: False) -> None:
-        """Look, answer and rest until told to stop. A transport that fails is tried again."""
+        """Look, answer and rest until told to stop. A transport that fails is tried again, and so is a disk
+        that is full: nothing leaves that can't be entered in the ledger."""
         pause = _SOONEST
         back_off = self.slowest
         while not until():
             try:
                 came = self.look()
                 back_off = self.slowest
-            except TransportError as error:
-                self.tell(f"{error.message}; trying again in {back_off:.0f} s")
+            except (TransportError, OSError) as error:
+                why = error.message if isinstance(error, TransportError) else reason(error)
+                self.tell(f"{why}; trying again in {back_off:.0f} s")
                 time.sleep(back_off)
                 back_off = min(_MOST_BACKING_OFF, 2 * back_off)
                 continue
@@ -73,36 +78,50 @@ class Attendant:
         busy = False
         for name, file_id in waiting.items():
             if name.startswith(OFFER) and file_id not in self._handled:
-                self._handled.add(file_id)
-                self._consider(name, file_id)
-                busy = True
+                busy |= self._consider(name, file_id)
         busy |= self._decisions(waiting)
         for name, file_id in waiting.items():
             if not name.startswith(OFFER) and file_id not in self._handled:
-                busy |= self._request(name, file_id)
+                if is_request(name):
+                    busy |= self._request(name, file_id)
+                else:  # an answer to it might take the place of a message of another kind
+                    self._handled.add(file_id)
+                    self.tell(f"what came as {name[:40]!r} is no request")
         self._tidy(set(waiting))
         self._handled &= set(waiting.values())
         return busy
 
-    def _consider(self, name: str, file_id: str) -> None:
-        """A plan has come: keep it, and decide by the owner's rules where they decide."""
+    def _consider(self, name: str, file_id: str) -> bool:
+        """A plan has come: keep it, and decide by the owner's rules where they decide. False when it waits
+        outside: too many are undecided."""
+        known = any(offer_name(digest) == name for digest in self.consents.all)
+        if self.consents.full and not known:
+            if not self._crowded:
+                self.tell("more plans have come than can wait: decide those that do, or deny them")
+            self._crowded = True
+            return False
+        self._crowded = False
         try:
             data, _ = self.site.channel.receive(self.site.server, file_id)
             digest, text = read_offer(data)
         except BadMessage as error:
-            self.tell(f"what came as {name} is no plan: {error.message}")
-            return
-        if self.consents.came(digest, text).decision == Decision.PENDING:
+            self._handled.add(file_id)
+            self.tell(f"what came as {name[:40]!r} is no plan: {error.message[:300]}")
+            return True
+        asked = self.consents.came(digest, text)
+        self._handled.add(file_id)
+        if asked.decision == Decision.PENDING:
             self._decide(digest, text)
+        return True
 
     def _decide(self, digest: str, text: str) -> None:
         """Let the owner's rules decide, where they do."""
         plan, policy = read_plan(text), self.site.policy
-        if reason := fault(policy, plan):
-            self.consents.decide(digest, Decision.DENIED, by="policy", reason=reason)
-            self.tell(f"a {plan.kind} plan {digest[:12]} was denied by your rules: {reason}")
+        if against := fault(policy, plan):
+            self.consents.decide(digest, Decision.DENIED, by=POLICY, reason=against)
+            self.tell(f"a {plan.kind} plan {digest[:12]} was denied by your rules: {against}")
         elif policy.approve == "auto":
-            self.consents.decide(digest, Decision.APPROVED, by="policy")
+            self.consents.decide(digest, Decision.APPROVED, by=POLICY)
             self.tell(f"a {plan.kind} plan {digest[:12]} was approved by your rules")
         else:
             place = self.consents.all[digest].place
@@ -144,21 +163,19 @@ class Attendant:
         for digest, asked in self.consents.all.items():
             if name.startswith(digest[:16]) and asked.decision == Decision.PENDING:
                 return False
-        self._handled.add(file_id)
         began = time.perf_counter()
         server, channel = self.site.server, self.site.channel
         message = self.site.reply(name, file_id, lambda: name in channel.names(server))
-        if message:
-            size = channel.send(server, name, message)
+        if message:  # one that can't be sent now is given again, as it was
+            size = channel.put(server, name, message)
             took = time.perf_counter() - began
             self.tell(f"{_in_words(name)}: {size:,} bytes sent after {took:.1f} s")
-        else:
-            self.tell(f"{_in_words(name)}: the server did not wait, nothing was sent")
+        self._handled.add(file_id)
         return True
 
     def _send(self, name: str, envelope: Envelope, message: bytes) -> None:
         self.site.ledger.write(envelope, message, to=self.site.server)
-        self.site.channel.replace(self.site.server, name, message)
+        self.site.channel.put(self.site.server, name, message)
 
     def _tidy(self, waiting: set[str]) -> None:
         """Take back what the server does not wait for any more."""
@@ -175,6 +192,6 @@ class Attendant:
 
 
 def _in_words(name: str) -> str:
-    """The name of a request (`jobs.request_name`) for people."""
-    parts = name.split(".")
-    return f"round {parts[1]}, {parts[2]}" if len(parts) == 3 else name
+    """The name of a request for people."""
+    _, number, phase = name.split(".")
+    return f"round {number}, {phase}"

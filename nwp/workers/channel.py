@@ -17,7 +17,7 @@ their result, are free.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from nwp.errors import BadMessage, TransportError
@@ -73,11 +73,19 @@ class Channel:
             write(peer, PREFIX + name, sealed)
         return len(sealed)
 
+    def put(self, peer: str, name: str, payload: bytes) -> int:
+        """`send` it in the place of what this side sent under this name before: a store may hold many
+        files of one name, and a reader finds any of them."""
+        old = [file_id for file_id, of in self._listed(peer, outgoing=True).items() if of == name]
+        size = self.send(peer, name, payload)
+        self._delete(old)
+        return size
+
     def names(self, peer: str, *, outgoing: bool = False) -> dict[str, str]:
         """Message name to file id, of the messages now waiting; of several of one name, any."""
-        return {name: file_id for file_id, name in self._listed(peer, outgoing).items()}
+        return {name: file_id for file_id, name in self._listed(peer, outgoing=outgoing).items()}
 
-    def _listed(self, peer: str, outgoing: bool) -> dict[str, str]:
+    def _listed(self, peer: str, *, outgoing: bool) -> dict[str, str]:
         """File id to message name."""
         with quiet():
             folder = self._folder(peer, outgoing=outgoing)
@@ -107,24 +115,40 @@ class Channel:
             raise too_large(most)
         return content, len(sealed)
 
+    def find(self, peer: str, name: str) -> tuple[bytes, int] | None:
+        """The content of the message of this name and its stored bytes, as `receive`; None when none waits.
+
+        Of several of the name the first that the peer has signed. BadMessage when there is none such.
+        """
+        looked: set[str] = set()
+        while True:
+            ids = [i for i, of in self._listed(peer, outgoing=False).items() if of == name]
+            bad: BadMessage | None = None
+            for file_id in ids:
+                try:
+                    return self.receive(peer, file_id)
+                except BadMessage as error:
+                    bad = error
+            if looked or not ids:  # else another may have taken its place meanwhile
+                if bad:
+                    raise bad
+                return None
+            looked |= set(ids)
+
     def withdraw(self, peer: str, *names: str) -> None:
         """Delete the messages of these names that this side sent to the peer, however many of each
         there are. What has gone already is no error."""
-        for file_id, name in self._listed(peer, outgoing=True).items():
-            if name in names:
-                with quiet():
-                    self._drive.delete(file_id)
-
-    def replace(self, peer: str, name: str, payload: bytes) -> int:
-        """Send a message in the place of an older one of its name: a store keeps both otherwise."""
-        self.withdraw(peer, name)
-        return self.send(peer, name, payload)
+        listed = self._listed(peer, outgoing=True)
+        self._delete([file_id for file_id, name in listed.items() if name in names])
 
     def clear(self, peer: str) -> None:
         """Delete the messages that this side sent to the peer. What has gone already is no error.
 
         All of them: a message that was sent again after a broken connection may be there twice.
         """
-        for file_id in self._listed(peer, outgoing=True):
+        self._delete(list(self._listed(peer, outgoing=True)))
+
+    def _delete(self, file_ids: Sequence[str]) -> None:
+        for file_id in file_ids:
             with quiet():
                 self._drive.delete(file_id)

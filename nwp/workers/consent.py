@@ -1,30 +1,39 @@
 """What an owner was asked and has decided: plans, word for word, and under which program.
 
     HOME/plans/DIGEST.json   a plan, as it came
-    HOME/plans.json          digest to what was decided of it, when, by whom; its bytes' SHA-256
+    HOME/plans.json          digest to what was decided of it, when, by whom
+    HOME/plans.lock          held by who changes them
 
-What was approved is what runs. Before each use the plan's bytes are held against the digest that was
-kept when it was approved, and so is the program: an owner who has approved a plan under one version
-of nwp has not approved what another version makes of it.
+Nobody fills an owner's disk with plans: so many wait for a decision, and of those that the rules
+have decided the last are kept. One that was dropped is decided anew when it comes again.
+
+What was approved is what runs. A plan is called by the SHA-256 of its bytes, and they are held against
+that before each use. So is the program against what it was when the plan was approved: who has approved
+a plan under one version of nwp has not approved what another version makes of it.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import functools
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from nwp.errors import BadInput, NwpError
+from nwp.errors import BadInput, NwpError, Refused
 from nwp.federated.plan import Plan, read_plan
 from nwp.files import write_atomic
 from nwp.workers.offers import Decision
 
-_RECORDS, _PLANS = "plans.json", "plans"
+_RECORDS, _PLANS, _LOCK = "plans.json", "plans", "plans.lock"
+MOST_WAITING = 20  # plans that nobody has decided yet
+MOST_RULED = 200  # plans that the rules have decided
+POLICY, OWNER = "policy", "owner"
 
 
 class Changed(NwpError):
@@ -34,7 +43,7 @@ class Changed(NwpError):
 @dataclass(frozen=True)
 class Asked:
     """One plan: what was decided (`Decision`), when (RFC 3339, UTC), "by" policy or owner, and why
-    not; digests (SHA-256) of its bytes and of the program at that time. `place` counts them up."""
+    not; the digest (SHA-256) of the program at that time. `place` counts them up."""
 
     place: int
     decision: Decision
@@ -42,7 +51,6 @@ class Asked:
     decided: str = ""
     by: str = ""
     reason: str = ""
-    sha256: str = ""
     program: str = ""
 
 
@@ -63,13 +71,24 @@ class Consents:
         return dict(_read(path, (stat.st_mtime_ns, stat.st_ino, stat.st_size)))
 
     def came(self, digest: str, text: str, now: datetime | None = None) -> Asked:
-        """Keep a plan that was asked for; one that is known already stays as it was decided."""
-        known = self.all
-        if digest not in known:
-            write_atomic(self._plan(digest), text, mode=0o600)
-            known[digest] = Asked(len(known) + 1, Decision.PENDING, _stamp(now))
-            self._save(known)
-        return known[digest]
+        """Keep a plan that was asked for; one that is known already stays as it was decided. Refused when
+        too many wait for a decision."""
+        with self._alone():
+            known = self.all
+            if digest not in known:
+                if self.full:
+                    raise Refused(f"{MOST_WAITING} plans wait for a decision already")
+                write_atomic(self._plan(digest), text, mode=0o600)
+                place = 1 + max((asked.place for asked in known.values()), default=0)
+                known[digest] = Asked(place, Decision.PENDING, _stamp(now))
+                self._save(known)
+            return known[digest]
+
+    @property
+    def full(self) -> bool:
+        """Do as many plans wait for a decision as may?"""
+        waiting = (asked.decision == Decision.PENDING for asked in self.all.values())
+        return sum(waiting) >= MOST_WAITING
 
     def decide(
         self,
@@ -80,22 +99,30 @@ class Consents:
         reason: str = "",
         now: datetime | None = None,
     ) -> Asked:
-        """Write down a decision. An approval holds for the plan's bytes and the program as they are."""
-        known = self.all
-        if digest not in known:
-            raise BadInput(f"no plan {digest[:12]} has come", "See:  nwp worker requests")
+        """Write down a decision. An approval holds for the program as it is. Changed when the plan that is
+        to be approved is not as it came."""
         approved = decision == Decision.APPROVED
-        known[digest] = replace(
-            known[digest],
-            decision=decision,
-            decided=_stamp(now),
-            by=by,
-            reason=reason,
-            sha256=_sha256(self._plan(digest)) if approved else "",
-            program=program_digest() if approved else "",
-        )
-        self._save(known)
-        return known[digest]
+        with self._alone():
+            known = self.all
+            if digest not in known:
+                raise BadInput(f"no plan {digest[:12]} has come", "See:  nwp worker requests")
+            if approved:
+                self._hold(digest)
+            known[digest] = replace(
+                known[digest],
+                decision=decision,
+                decided=_stamp(now),
+                by=by,
+                reason=reason,
+                program=program_digest() if approved else "",
+            )
+            ruled = [d for d, asked in known.items() if asked.by == POLICY]
+            for old in ruled[:-MOST_RULED]:
+                del known[old]
+            self._save(known)
+            for old in ruled[:-MOST_RULED]:
+                self._plan(old).unlink(missing_ok=True)
+            return known[digest]
 
     def find(self, name: str) -> str:
         """The digest that begins so, or has this number. BadInput when none or several do."""
@@ -115,7 +142,8 @@ class Consents:
         return approved and asked is not None and asked.program != program_digest()
 
     def text(self, digest: str) -> str:
-        """A plan, as it came."""
+        """A plan, as it came. BadInput when it is gone, Changed when it is another."""
+        self._hold(digest)
         try:
             return self._plan(digest).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
@@ -132,12 +160,25 @@ class Consents:
                 f"nwp itself has changed since the plan {digest[:12]} was approved",
                 f"Look at it again:  nwp worker approve {asked.place}",
             )
-        if _sha256(self._plan(digest)) != asked.sha256:
-            raise Changed(
-                f"the plan {digest[:12]} has changed since it was approved",
-                "Nothing runs under it any more; ask the server's owner for a new one.",
-            )
         return _plan(self.text(digest))
+
+    def _hold(self, digest: str) -> None:
+        """Hold a plan's bytes against what it is called by."""
+        if (found := _sha256(self._plan(digest))) not in (digest, "gone"):
+            raise Changed(
+                f"the plan {digest[:12]} has changed since it came: it is {found[:12]} now",
+                "Nothing runs under it; ask the server's owner for a new one.",
+            )
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One process at a time reads and writes again: no decision of the owner's is lost between."""
+        handle = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
 
     def _plan(self, digest: str) -> Path:
         return self.folder / _PLANS / f"{digest}.json"

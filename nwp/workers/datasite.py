@@ -6,8 +6,9 @@ import enum
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from nwp.corpus.split import ByPlace, Part
 from nwp.corpus.store import StoredUsers, store
 from nwp.corpus.types import Tally, nothing_in, with_text
 from nwp.errors import BadInput, BadMessage, NoQuorum, NwpError
+from nwp.evaluation.phases import VALIDATE, validated
+from nwp.evaluation.weighing import WEIGH
 from nwp.federated.memory import Memory
 from nwp.federated.parcel import Envelope, Parcel, Schema, pack, peek, unpack
 from nwp.federated.plan import Plan, SurveyPlan, TrainPlan, plan_digest, read_plan
@@ -25,6 +28,7 @@ from nwp.federated.protocol import Phase, WorkerSide
 from nwp.files import write_atomic
 from nwp.model.lstm import FloatArray
 from nwp.text.encoded_users import EncodedUsers
+from nwp.text.tokenizer import words_of
 from nwp.text.vocabulary import Encoded
 from nwp.workers import adapter
 from nwp.workers.channel import Channel, Tap
@@ -35,6 +39,8 @@ from nwp.workers.policy import Policy, cost_of, fault, request_fault
 from nwp.workers.tasks import phases_of
 
 DATA_FILE = "users.jsonl"
+MOST_REFUSED = 1000  # messages a day that are told so; the ledger has a line for each
+_MOST_ECHOED = 200  # characters of what a request that is refused calls itself
 
 
 class Refusal(enum.IntEnum):
@@ -87,7 +93,8 @@ class Datasite:
     The pins (approved job to digests) and the ledger of answers lie outside the synced box: a
     job's recorded state proves nothing, and a request may be sent twice. What is kept for later
     phases and rounds goes to the folder `memory`, else to `folder` too. With a folder `keep` the messages
-    that left are kept there, and the ledger tells how large each update was.
+    that left are kept there, and the ledger tells how large each update was. `clock` gives the time that
+    the owner's rules go by, and the ledger.
     """
 
     client: adapter.Client
@@ -100,13 +107,14 @@ class Datasite:
     keep: Path | None = None
     consents: Consents | None = None
     tell: Callable[[str], None] = lambda text: None
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     pins: dict[str, dict[str, str]] = field(default_factory=dict)
     _plans: dict[str, Plan] = field(default_factory=dict)
     _private: _Private | None = None
 
     def __post_init__(self) -> None:
         self.channel = Channel(self.client, self.tap)
-        self.ledger = Ledger(self.folder / "ledger.jsonl", keep=self.keep)
+        self.ledger = Ledger(self.folder / "ledger.jsonl", self.clock, self.keep)
 
     def review(self) -> dict[str, str]:
         """Approve or reject each pending job by the policy; job name to the reason of a refusal.
@@ -184,8 +192,9 @@ class Datasite:
     ) -> bytes | None:
         """The answer to one message that waits, or a refusal, ready to be sent; it is in the ledger then.
 
-        None, and not entered, when the server does not want it any more. A server that has lost an
-        answer gets the same bytes again, where they were kept and the request is the same.
+        None, and not entered, when the server does not want it any more, or too many were refused. A
+        server that has lost an answer gets the same bytes again, where they were kept and the request is
+        the same.
         """
         envelope = Envelope("ask", "", name, 0)
         try:
@@ -195,10 +204,13 @@ class Datasite:
             if again := self._given(envelope, digest):
                 return again
             phase, side, request = self._accept(envelope, data)
-            reply = phase.answer(side, envelope.round, request)
+            reply = self._answered(phase, side, envelope, request)
             out = _packed(envelope, reply, phase, side)
             if not wanted():
+                self.tell(f"{envelope.phase} of round {envelope.round}: the server did not wait")
                 return None
+            if self.consents:  # it may have been taken back while this was computed
+                self.approved_plan(envelope.job)
             self.ledger.write(  # first: a crash never allows a second answer
                 envelope,
                 out,
@@ -208,11 +220,21 @@ class Datasite:
                 epsilon=cost_of(side.plan),
             )
         except (_Refuse, BadMessage, NoQuorum) as error:
-            refusal = replace(envelope, kind="refuse")
+            if self.consents and self._refused_enough():
+                return None
+            job, named = envelope.job[:_MOST_ECHOED], envelope.phase[:_MOST_ECHOED]
+            refusal = replace(envelope, kind="refuse", job=job, phase=named)
             out = pack(refusal, Parcel({"reason": int(_reason(error))}), REFUSED)
             if self.consents:
                 self.ledger.write(refusal, out, to=self.server)
         return out
+
+    def _refused_enough(self) -> bool:
+        """Were there so many refusals today that more would only fill the ledger?"""
+        refused = self.ledger.refused_on(self.clock().astimezone().date())
+        if refused == MOST_REFUSED:
+            self.tell(f"{refused} messages were refused today; the next are passed over")
+        return refused >= MOST_REFUSED
 
     def _given(self, envelope: Envelope, digest: str) -> bytes | None:
         """The message that was given to this very request before, if it was kept."""
@@ -246,27 +268,47 @@ class Datasite:
             private = self._data()
         except (BadInput, OSError) as error:
             raise _Refuse(Refusal.NO_DATA) from error
-        own = len(private.users.names)
-        asked = len(request.arrays["users"]) if "users" in request.arrays else own
-        if reason := self._rules_against(plan, asked, len(data)):
+        memory = self._memory_of(envelope.job, envelope.round)
+        side = _Side(plan, private, self.engine, memory)
+        if reason := self._rules_against(envelope, side, request, len(data)):
             self.tell(f"{envelope.phase} of round {envelope.round} is refused: {reason}")
             raise _Refuse(Refusal.NOT_ALLOWED)
-        memory = self._memory_of(envelope.job, envelope.round)
-        memory.begin(first=phase.name == next(iter(phases)))
-        return phase, _Side(plan, private, self.engine, memory), request
+        try:
+            memory.begin(first=phase.name == next(iter(phases)))
+        except BadInput as error:  # a round that lies too far back
+            raise _Refuse(Refusal.BAD_REQUEST) from error
+        return phase, side, request
 
-    def _rules_against(self, plan: Plan, users_asked: int, size: int) -> str | None:
+    def _rules_against(
+        self, envelope: Envelope, side: _Side, request: Parcel, size: int
+    ) -> str | None:
         """What the owner's rules have against a request at this moment, if anything."""
-        now = datetime.now().astimezone()
+        now = self.clock().astimezone()
+        limited, alone = self.policy.max_rounds_a_day, self.policy.min_users <= 1
         return request_fault(
             self.policy,
-            plan,
-            users_asked=users_asked,
+            side.plan,
+            users_asked=len(side.names) if alone else side.with_text(envelope.phase, request),
             now=now,
-            rounds_today=self.ledger.rounds_on(now.date()) if self.policy.max_rounds_a_day else 0,
+            rounds_today=self.ledger.rounds_on(now.date(), besides=envelope) if limited else 0,
             epsilon_spent=self.ledger.epsilon_spent(),
             request_bytes=size,
         )
+
+    def _answered(
+        self, phase: Phase, side: WorkerSide, envelope: Envelope, request: Parcel
+    ) -> Parcel:
+        """What the phase makes of a request. A plan within all limits may still be one that can't be
+        computed here (memory, numbers beyond what torch can count): that ends no owner's work."""
+        try:
+            return phase.answer(side, envelope.round, request)
+        except (NwpError, OSError, BrokenExecutor):  # of the machine or the engine, not of the plan
+            raise
+        except Exception as error:
+            if not self.consents:
+                raise
+            self.tell(f"{envelope.phase} of round {envelope.round} can't be computed: {error}")
+            raise _Refuse(Refusal.NO_RESULT) from error
 
     def _memory_of(self, job: str, number: int) -> Memory:
         return Memory(self.memory or self.folder, job, number)
@@ -350,6 +392,19 @@ class _Side:
             texts = ByPlace(self.messages(part), self.names)
             self.private.encoded[key] = EncodedUsers(texts, self.plan.vocabulary())
         return self.private.encoded[key]
+
+    def with_text(self, phase: str, request: Parcel) -> int:
+        """How many different users have any text that an answer to this request is made from. Whoever
+        is named and has none hides nobody."""
+        own = range(len(self.names))
+        asked: Sequence[int] = own
+        if "users" in request.arrays:
+            asked = request.arrays["users"].tolist()
+        elif phase == VALIDATE.name and isinstance(self.plan, TrainPlan):
+            asked = validated(self.plan, len(own))
+        kept_back = phase in (VALIDATE.name, WEIGH.name)
+        texts = self.messages("valid" if kept_back else getattr(self.plan, "part", "train"))
+        return sum(any(map(words_of, texts[self.names[i]])) for i in set(asked) & set(own))
 
     def run(
         self, function: Callable[..., Any], shared: FloatArray, tasks: Sequence[tuple[Any, ...]]

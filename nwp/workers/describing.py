@@ -13,6 +13,7 @@ from nwp.workers.policy_keys import ASK
 from nwp.workers.tasks import phases_of
 
 _SHOWN = 5  # words of a vocabulary
+_FEW = 200  # words, of which a model's numbers tell how often each is used
 _SCHEMES = {
     "fp32": "every number whole",
     "bf16": "every number in 16 bits",
@@ -66,6 +67,13 @@ def _training(plan: TrainPlan, own: int, policy: Policy) -> Iterator[str]:
         f"({batch}, {work.max_positions} words of a message at most) with a learning rate of at most "
         f"{work.learning_rate:g}."
     )
+    if work.batch == 1:
+        yield (
+            "Each step is over one message alone: the update then holds more of what each of them says "
+            "than one over many messages at once."
+        )
+    if len(plan.words) < _FEW:
+        yield "With so few words, an update tells how often your users write each of them."
     yield _how_often(plan)
     yield from _answers(plan, own)
     yield f"What it tells: {_GUESSED}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sized
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,6 +12,8 @@ from nwp.federated.parcel import Envelope, Parcel, peek, unpack
 from nwp.federated.plan import Plan
 from nwp.federated.protocol import Exchange, Phase
 from nwp.workers.datasite import REFUSED, Refusal
+
+_REQUEST = re.compile(r"[0-9a-f]{16}\.[0-9]{1,12}\.[a-z]{1,40}")
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,11 @@ class Job:
 def request_name(digest: str, number: int, phase: Phase) -> str:
     """The name of a request's message, and of its answer's."""
     return f"{digest[:16]}.{number}.{phase.name}"
+
+
+def is_request(name: str) -> bool:
+    """May a message of this name be a request, or its answer?"""
+    return _REQUEST.fullmatch(name) is not None
 
 
 def open_answer(data: bytes, job: Job, phase: Phase, number: int) -> Parcel:

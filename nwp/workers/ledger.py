@@ -228,6 +228,12 @@ class Ledger:
             rounds.discard((besides.job, besides.round))
         return len(rounds)
 
+    def refused_on(self, day: date, zone: tzinfo | None = None) -> int:
+        """How many refusals left on a day of `zone` (None: this machine's)."""
+        since = _stamp(_midnight(day, zone))
+        until = _stamp(_midnight(day + timedelta(1), zone))
+        return sum(e.kind == "refuse" and since <= e.time < until for e in self.entries)
+
     def summary(self, job: str) -> dict[str, Any]:
         """The answers of one job: how many of each phase, and their bytes."""
         mine = [e for e in self.entries if e.job == job and e.kind == "answer"]

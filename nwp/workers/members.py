@@ -89,8 +89,8 @@ def look_for(
             continue
         known = replace(member, fingerprint=seen)
         try:
-            said = channel.names(member.email).get(HELLO)
-            users = read_hello(channel.receive(member.email, said)[0]) if said else known.users
+            said = channel.find(member.email, HELLO)
+            users = read_hello(said[0]) if said else known.users
             found.append(replace(known, users=users))
         except BadMessage as error:
             warn(f"{member.email}: {error}")

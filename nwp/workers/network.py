@@ -160,10 +160,8 @@ class Network:
                 continue
             decision = Decision.PENDING
             try:
-                said = self.channel.names(member.email).get(decision_name(job.digest))
-                if said:
-                    data, _ = self.channel.receive(member.email, said)
-                    decision = read_decision(data, job.digest)
+                if said := self.channel.find(member.email, decision_name(job.digest)):
+                    decision = read_decision(said[0], job.digest)
             except BadMessage as error:
                 refused[name] = error.message
                 continue
@@ -206,14 +204,14 @@ class _Exchange:
         down, up, began, pause, told = 0, 0, time.monotonic(), _SOONEST, False
         for worker, message in pack_each(envelope, parcels, schema):
             email = network.members[worker].email
-            down += network.reached(channel.replace, email, name, message)
+            down += network.reached(channel.put, email, name, message)
         answers: dict[str, Parcel] = {}
         pending = set(parcels)
         while True:
             for worker in sorted(pending):
                 email = network.members[worker].email
                 try:
-                    found = network.reached(self._read, email, name)
+                    found = network.reached(channel.find, email, name)
                     if found is None:
                         continue
                     up += found[1]
@@ -237,12 +235,6 @@ class _Exchange:
         network._silent = (network._silent - set(answers)) | pending
         waited = time.monotonic() - began
         return Replies(answers, absent, down, up, tuple(sorted(pending)), waited)
-
-    def _read(self, email: str, name: str) -> tuple[bytes, int] | None:
-        """The message of this name, if it is there."""
-        channel = self.network.channel
-        waiting = channel.names(email)
-        return channel.receive(email, waiting[name]) if name in waiting else None
 
     def _is_over(
         self,

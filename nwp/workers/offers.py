@@ -21,7 +21,8 @@ from nwp.federated.plan import Plan, plan_digest, plan_text, read_plan
 
 HELLO = "hello"
 OFFER, DECISION = "offer.", "decision."
-MOST_PLAN = 64 << 20  # bytes: a plan of 100,000 words is about two million
+MOST_PLAN = 8 << 20  # bytes: a plan of 100,000 words is about two million
+MOST_USERS = 1_000_000  # of one owner: the server draws among all, and each takes it some memory
 _HELLO = Schema(fields={"users": int, "version": int})
 _OFFER = Schema(arrays={"plan": ArraySpec("uint8", (None,))})
 _DECISION = Schema(fields={"decision": int})
@@ -74,7 +75,7 @@ def read_hello(data: bytes) -> int:
             f"it speaks version {version} of the protocol, this is version {VERSION}",
             "Bring both to the same version of nwp.",
         )
-    if envelope.kind != "hello" or not 0 <= users < 1 << 31:
+    if envelope.kind != "hello" or not 0 <= users <= MOST_USERS:
         raise BadMessage("what should say who is there says something else")
     return users
 
@@ -87,7 +88,9 @@ def write_offer(plan: Plan) -> tuple[Envelope, bytes]:
 
 
 def read_offer(data: bytes) -> tuple[str, str]:
-    """The digest and the text of a plan. BadMessage when it is none, or not the one it says."""
+    """The digest and the text of a plan. BadMessage when it is none, too long, or not the one it says."""
+    if len(data) > MOST_PLAN:
+        raise BadMessage(f"a plan of {len(data):,} bytes, at most {MOST_PLAN:,} are read")
     envelope, parcel = unpack(data, _OFFER)
     try:
         text = parcel.arrays["plan"].tobytes().decode("utf-8")
