@@ -15,12 +15,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from command_line import Nwp, bundle_bytes, command, reached, write_corpus
+from command_line import Nwp, command, reached, write_corpus
 
+from nwp.corpus.load import load_corpus
+from nwp.corpus.types import Corpus
 from nwp.tasks import owner
+from nwp.tasks.train import TrainOptions, train_bundle
 from nwp.workers.engines import InProcess
 
 KAJSA, ADA, BEN = "kajsa@lab.example", "ada@home.example", "ben@home.example"
+NAMES = {"worker-001": ADA, "worker-002": BEN}
 HOMES = {KAJSA: "kajsa", ADA: "ada", BEN: "ben"}
 TINY = ("--from", "none", "--embedding", "8", "--hidden", "8", "--public-words", "200")
 TRAIN = ("server", "train", "--home", "kajsa", "--out", "m", *TINY, "--rounds", "2")
@@ -433,14 +437,21 @@ def processes(settled: None) -> Iterator[Callable[..., subprocess.Popen[str]]]:
         process.communicate()
 
 
+def simulated(rounds: int) -> None:
+    """The same training in one process, into the folder `simulated`."""
+    corpora = {name: load_corpus(f"{HOMES[email]}.jsonl") for name, email in NAMES.items()}
+    users = {user: texts for found in corpora.values() for user, texts in found.users.items()}
+    deals = {name: tuple(found.users) for name, found in corpora.items()}
+    sizes = {"embedding": 8, "hidden": 8, "public_words": 200}
+    options = TrainOptions(**sizes, rounds=rounds, processes=1)
+    train_bundle(Corpus("six", users), Path("simulated"), options, command="", deals=deals)
+
+
 @pytest.mark.slow
 def test_processes_are_stopped_by_a_signal_and_go_on_to_the_same_bytes(
     processes: Callable[..., subprocess.Popen[str]], nwp: Nwp
 ) -> None:
     owners = [processes("worker", "run", "--home", home) for home in ("ada", "ben")]
-    whole = processes(*(w if w != "m" else "whole" for w in TRAIN[:-1]), 12, "--json")
-    assert whole.communicate(timeout=110)[0].count("\n") == 1
-
     stopped = processes(*TRAIN[:-1], 12, "--json")
     reached(Path("m"), 2, stopped)
     stopped.send_signal(signal.SIGTERM)
@@ -457,16 +468,16 @@ def test_processes_are_stopped_by_a_signal_and_go_on_to_the_same_bytes(
     out, _ = resumed.communicate(timeout=110)
     assert resumed.returncode == 0
     assert json.loads(out)["resumed_from"] >= 2
-    told = {k: v for k, v in bundle_bytes(Path("m")).items() if k != "settings.json"}
+    simulated(12)
     for name in ("model.safetensors", "vocabulary.json"):
-        assert told[name] == Path("whole", name).read_bytes()
+        assert Path("m", name).read_bytes() == Path("simulated", name).read_bytes()
     log = nwp("worker", "log", "--last", 0, "--home", "ada", "--json").result()["entries"]
     answers = [(e["job"], e["phase"], e["round"]) for e in log if e["kind"] == "answer"]
     assert len(answers) == len(set(answers))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [4, 7])  # in which the server is killed, too
 def test_owners_and_a_server_that_are_killed_come_to_the_bytes_of_the_simulation(
     nwp: Nwp, seed: int
 ) -> None:
@@ -477,4 +488,5 @@ def test_owners_and_a_server_that_are_killed_come_to_the_bytes_of_the_simulation
 
     assert done["same"] is True
     assert done["everyone_each_round"] is True
-    assert len(done["kills"]) == 4
+    assert "server" in done["kills"]
+    assert len(set(done["kills"])) > 1

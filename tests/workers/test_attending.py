@@ -449,3 +449,34 @@ def test_private_text_that_is_gone_is_told_as_a_number(
 
     assert refusal(meeting.answer(ONE, called)) == Refusal.NO_DATA
     assert peek(meeting.answer(ONE, called) or b"").phase == TRAIN.name
+
+
+@pytest.mark.parametrize("fault", [TransportError("away"), OSError(errno.ENOSPC, "full", "ledger")])
+def test_what_could_not_be_sent_or_entered_is_sent_at_a_later_look(
+    meeting: Gathering,
+    owner: Owner,
+    plan: TrainPlan,
+    weights: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: Exception,
+) -> None:
+    clock = stop_time(monkeypatch, "attending")
+    called = meeting.ask(ONE, plan, training(weights))
+    on_the_way = isinstance(fault, TransportError)
+    place: object = owner.site.channel if on_the_way else owner.site.ledger
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise fault
+
+    def mended() -> None:
+        if len(clock.slept) == 3:
+            patch.undo()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(place, "send" if on_the_way else "write", fails)
+        clock.meanwhile = mended
+        owner.attendant.attend(until=lambda: len(clock.slept) > 4)
+
+    assert clock.slept[:3] == [2, 4, 8]
+    assert peek(meeting.answer(ONE, called) or b"").kind == "answer"
+    assert owner.answers == [("train", 1)]
