@@ -65,7 +65,7 @@ class Person:
     def starts(self, command: str) -> tuple[str, subprocess.Popen[str]]:
         """Start a command that goes on."""
         words = [sys.executable, "-m", *shlex.split(command)]
-        log = (self.folder / f"{len(self.lines)}.log").open("w+")
+        log = (self.folder / f"{words[3]}.log").open("w+")
         return command, subprocess.Popen(
             words, cwd=self.folder, env=self.environment, text=True, stdout=log, stderr=log
         )
@@ -125,7 +125,7 @@ def main() -> None:
         ada.picture("owner", root)
         command, process = training
         process.wait()
-        log = sorted(kajsa.folder.glob("*.log"))[-1]
+        log = kajsa.folder / "server.log"
         kajsa.lines.clear()
         kajsa.show(command, log.read_text())
         kajsa.types("nwp suggest 'see you ' --model ours")
@@ -134,7 +134,7 @@ def main() -> None:
             owner.terminate()
             owner.wait()
         ada.types("nwp worker log")
-        ada.types("nwp worker show-sent 3")
+        ada.types("nwp worker show-sent 4")
         ada.picture("ledger", root)
 
 

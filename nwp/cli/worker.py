@@ -233,8 +233,8 @@ def log(
         cost = f"  epsilon {entry.epsilon:g}" if entry.epsilon else ""
         what = f"{entry.phase} of round {entry.round}" if entry.round else entry.phase
         out().print(
-            f"{entry.n:5}  {entry.time}  {entry.kind:8}  {what:20}  {entry.job[:12]:12}  "
-            f"{entry.bytes:>11,} bytes{norm}{cost}"
+            f"{entry.n:4}  {entry.time[:19]}Z  {entry.kind:8}  {what:19}  {entry.job[:8]:8}  "
+            f"{entry.bytes:>11,} B{norm}{cost}"
         )
     sent = sum(entry.bytes for entry in ledger.entries)
     out().print(f"{len(ledger.entries)} entries, {megabytes(sent)}; the chain holds")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -308,12 +309,13 @@ def _one_step_of_all(
     return float((losses * scale).sum())
 
 
-_kernels: dict[tuple[ModelConfig, str], Kernel] = {}
+_own = threading.local()  # a kernel is used by one thread
 
 
 def scratch(config: ModelConfig, precision: str) -> Kernel:
     """A kernel for this shape to work in; making one costs more than a small user's training."""
-    if (config, precision) not in _kernels:
-        _kernels.clear()
-        _kernels[config, precision] = Kernel(config, precision)
-    return _kernels[config, precision]
+    key = (config, precision)
+    if getattr(_own, "key", None) != key:
+        _own.key, _own.kernel = key, Kernel(config, precision)
+    kernel: Kernel = _own.kernel
+    return kernel
