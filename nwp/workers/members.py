@@ -83,7 +83,7 @@ def look_for(
         if member.fingerprint and seen != member.fingerprint:
             warn(
                 f"{member.email} has another key than before ({short(seen)}): it is asked for "
-                f"nothing; if that is right, take it out and invite it anew"
+                f"nothing; if that is right, forget it and invite it under another address"
             )
             found.append(replace(member, users=0))
             continue

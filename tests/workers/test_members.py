@@ -147,7 +147,7 @@ def test_a_member_whose_key_was_replaced_is_warned_of_and_asked_for_nothing(
     assert [m.is_there for m in members] == [False, True]
     assert members[0].fingerprint == "0" * 64
     assert "has another key than before" in warned[0]
-    assert "invite it anew" in warned[0]
+    assert "under another address" in warned[0]
 
 
 def test_what_is_signed_with_another_key_than_the_first_is_not_believed(
