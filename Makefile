@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 WITH_RAY := .venv/.with-ray
+# Files of tests are independent of each other; of one file they share what is costly to make.
+SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
 
 .PHONY: demo test check fix check-all bundle clean
@@ -22,7 +24,7 @@ demo: $(READY) ## set up, then train on the sample corpus, explain, and open the
 	$(BIN)/nwp demo
 
 test: $(READY) ## set up, then run every test that is quick
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -m 'not slow' $(SIDE_BY_SIDE)
 
 check: $(READY) ## formatter, linter and type checker
 	$(BIN)/ruff format --check .

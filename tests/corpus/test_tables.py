@@ -60,7 +60,7 @@ CELLS = 'ann,"hello, you"\nben,"he said ""hi""\nand left"\n'
         ("a.csv", b"\xef\xbb\xbf" + b"user,text\n" + CELLS.encode()),
         ("a.csv", ("\ufeffuser,text\n" + CELLS).encode("utf-16-le")),
         ("a.csv", ("\ufeffuser,text\n" + CELLS).encode("utf-16-be")),
-        ("a.csv.gz", gzip.compress(b"user,text\n" + CELLS.encode())),
+        ("a.csv.gz", gzip.compress(b"user,text\n" + CELLS.encode(), mtime=0)),
         ("a.csv", "sep=,\nuser,text\n" + CELLS),
         ("a.csv", 'user;text\nann;hello, you\nben;"he said ""hi""\nand left"\n'),
         ("a.tsv", 'user\ttext\nann\thello, you\nben\t"he said ""hi""\nand left"\n'),
@@ -552,7 +552,7 @@ def test_parquet_is_a_table_like_any_other(tmp_path: Path) -> None:
         body=["hello", None, "x"],
         created_at=ns,
     )
-    packed = put(tmp_path / "a.parquet.gz", gzip.compress(path.read_bytes()))
+    packed = put(tmp_path / "a.parquet.gz", gzip.compress(path.read_bytes(), mtime=0))
     expected = [
         Message("ann", "hello", TEN),
         Message("ann", "x", datetime(1970, 1, 1, tzinfo=UTC)),
