@@ -33,7 +33,7 @@ from nwp.tasks.train import TrainOptions, train_bundle
 from nwp.tasks.watching import Watcher
 from nwp.workers.network import Patience
 
-SIZES = {"1M": (96, 360), "4M": (192, 512)}  # embedding, units; tied, 10,000 words: 2.0M and 3.9M
+SIZES = {"1M": (96, 360), "4M": (192, 512)}  # embedding, units
 WORDS = {"1M": 5_000, "4M": 10_000}
 TEXTS = ["see you at the station", "the train is late again", "where are you now", "at home"] * 3
 
