@@ -215,7 +215,7 @@ def train(
     from nwp.federated.compression import Compression
     from nwp.federated.local import LocalWork
     from nwp.federated.optimizers import ServerOptimizer
-    from nwp.tasks.joint import JointOptions, default_base, train_jointly
+    from nwp.tasks.joint import JointOptions, base_of, train_jointly
     from nwp.tasks.train import TrainOptions
     from nwp.workers.network import Patience
 
@@ -234,7 +234,7 @@ def train(
         validate_every=validate_every,
         patience=patience,
         seed=seed,
-        base=None if base == "none" else base or default_base(),
+        base=base_of(base),
         storage=storage,
     )
     wait = Patience(

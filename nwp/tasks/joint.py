@@ -24,7 +24,8 @@ from nwp.errors import BadInput, BadSettings, Interrupted
 from nwp.federated.parcel import Parcel
 from nwp.federated.plan import QueryPlan
 from nwp.federated.state import RunState
-from nwp.files import data_home, shipped, write_atomic
+from nwp.files import data_home, write_atomic
+from nwp.model.bundle import default_bundle
 from nwp.runs.metrics import MetricsFile
 from nwp.runs.trackers import Tracker
 from nwp.tasks.cohorts import COHORTS, Recorded, took_part
@@ -273,9 +274,9 @@ def forget(home: Path, name: str, out: Path | None = None) -> dict[str, Any]:
     }
 
 
-def default_base() -> str:
-    """The bundle that a joint training starts from when nobody says."""
-    return str(shipped("models") / "chat")
+def base_of(given: str) -> str | None:
+    """The bundle that a joint training starts from: the one `given`, "none", or "" for the one that ships."""
+    return None if given == "none" else given or str(default_bundle())
 
 
 def _fingerprint(client: adapter.Client) -> str:

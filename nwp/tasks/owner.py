@@ -60,7 +60,7 @@ def init_owner(home: Path, email: str, server: str, transport: str, fingerprint:
     if is_party(home):  # one of a worker may be of a beginning that came to nothing
         read_party(home, owner=True)
     kind, place = split_transport(transport)
-    if fingerprint and len("".join(fingerprint.split())) < 32:
+    if fingerprint and len(plain(fingerprint)) < 32:
         raise BadSettings("a fingerprint has 32 digits or more", "Copy it from the invitation.")
     party = Party(home, email, f"{kind}:{place.absolute()}", server, fingerprint)
     party.save()
@@ -83,7 +83,7 @@ def add_corpus(home: Path, corpus: Corpus, *, replace: bool = False) -> dict[str
             f"{len(twice)} of these users are there already: {', '.join(twice[:3])}",
             "Replace what they have written with --replace.",
         )
-    users = {**{name: there[name] for name in there}, **corpus.users}
+    users = {**there, **corpus.users}
     if not users:
         raise BadCorpus("there is no user in it", "Is it the right corpus?")
     with told("the messages can't be kept", _AFTER_THAT):
@@ -129,9 +129,8 @@ def requests(home: Path, *, every: bool = False) -> list[Request]:
         if every or asked.decision == Decision.PENDING:
             try:
                 plan = read_plan(consents.text(digest))
-            except (
-                NwpError
-            ) as error:  # its file was changed or is gone: the others are told all the same
+            except NwpError as error:
+                # Its file was changed or is gone: the others are told all the same.
                 found.append(Request(digest, "unreadable", asked, (error.message,)))
                 continue
             found.append(Request(digest, plan.kind, asked, tuple(describe(plan, own, policy))))

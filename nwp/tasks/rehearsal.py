@@ -191,7 +191,7 @@ class _Rehearsal:
             hidden=o.hidden,
             local=LocalWork(batch=16, learning_rate=4.0, clip_norm=0.5),
             server=ServerOptimizer("fedadam", learning_rate=0.03),
-            base=None if o.base == "none" else o.base or joint.default_base(),
+            base=joint.base_of(o.base),
             processes=1,
         )
         names = [f"worker-{place + 1:03}" for place in range(len(emails))]
