@@ -5,8 +5,8 @@
 
 Each user has a file of their own in memory. It has counted that user's messages before the part (train;
 and valid, for test); then each message of the part is scored, word by word, before it is learnt, as on
-a device. The sources' weights start from the usual ones and are learnt from the part alone, where the
-shared model sees the text for the first time. Perplexities are over the words of the vocabulary, the
+a device. The sources' weights start from the usual ones and are learnt from what the shared model has not
+been trained on: the part, and valid, for test. Perplexities are over the words of the vocabulary, the
 same without and with; top-1 and top-3 are over all words: one that the model doesn't know is
 wrong unless it was learnt. A learnt word takes its place among the guesses in any case.
 """
@@ -82,7 +82,7 @@ class PersonalPredictor:
             plain = from_probabilities(at, torch.from_numpy(p[:, : given.shape[1]].copy()), known)
             self.typed[start:stop] = stand(plain, self._prefixes)[2]
             yield from_probabilities(at, torch.from_numpy(p), wanted)
-            self._model.learn(text, given[start:stop])
+            self._model.learn(text, list(given[start:stop]))
 
 
 def count_user(
@@ -94,9 +94,11 @@ def count_user(
     letters = spell(texts, data, Speller.of(bundle.vocabulary))
     before = count_each(score(lstm, data), data, [len(data.targets)])
     personal = Personal.open()
-    for earlier in ("train", "valid") if part == "test" else ("train",):
-        for text in part_of(messages, earlier):
-            personal.learn(text)
+    for text in part_of(messages, "train"):
+        personal.learn(text)
+    if part == "test":
+        valid = [text for text in part_of(messages, "valid") if words_of(text)]
+        learn(bundle, lstm, personal, valid)
     predictor = PersonalPredictor(lstm, personal, bundle.vocabulary, texts)
     scored = score(predictor, data)
     personal.close()
@@ -107,6 +109,16 @@ def count_user(
     after[:, _HITS] = count_each(scored, guessed, [len(data.targets)])[:, _HITS]
     assert learnt.sum() <= before[0, COLUMNS.index("tokens")] - before[0, COLUMNS.index("known")]
     return before, after
+
+
+def learn(bundle: Bundle, lstm: Predictor, personal: Personal, messages: Sequence[str]) -> None:
+    """Learn messages, each with a word, as a device does: each word credits the sources."""
+    data, model = encode(messages, bundle.vocabulary), PersonalModel(personal, bundle.vocabulary)
+    given = np.zeros((len(data.targets), bundle.config.outputs))
+    for block in lstm.blocks(data):
+        given[block.where] = block.probabilities.double().numpy()
+    for text, start, stop in zip(messages, data.offsets, data.offsets[1:], strict=False):
+        model.learn(text, list(given[start:stop]))
 
 
 def main() -> None:

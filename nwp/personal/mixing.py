@@ -9,10 +9,10 @@ model is Kuhn and De Mori's (1990, "A cache-based natural language model for spe
 and with a neural model Grave, Joulin and Usunier's (2017, "Improving neural language models with a
 continuous cache"), of which this is the one over words, not over states.
 
-The weights of a kind of context (how much is known of it) start from `PRIOR` and are learnt by
-online EM: a word that was typed credits each source with its share of the probability that the
-mixture gave it. Credits are given before the word is counted, so no source is judged by what it has
-seen, and fade as uses do.
+The weights of a kind of context (how much is known of it) start from `nwp.personal.priors` and are
+learnt by online EM: a word that was typed credits each source with its share of the probability that
+the mixture gave it. Credits are given before the word is counted, so no source is judged by what it
+has seen, and fade as uses do.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nwp.errors import BadInput
+from nwp.personal.priors import PRIOR, STRENGTH
 from nwp.personal.store import ANY, BEGIN, FADED, HALF_LIFE, RECENT, Personal
 from nwp.text.tokenizer import tokenize
 from nwp.text.vocabulary import END, FIRST_OUTPUT, UNKNOWN, Vocabulary
@@ -32,17 +33,11 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 Credits = dict[tuple[int, int], float]
 
-SOURCES = ("model", "words", "recent", "pairs", "triples")
-_EDGES = (0.0, 1.5, 6.0)  # uses of a context: never, about once, a few times, often
-_LEVELS = len(_EDGES) + 1
-KINDS = _LEVELS * _LEVELS
+_TRIPLES = (0.0, 1.5, 3.5, 8.0)  # uses of the last two words: never, about once, a few times, often
+_PAIRS = (0.0, 1.5, 6.0, 20.0, 60.0)  # uses of the last word
+_FIRST_KIND = 16  # kinds of smaller numbers, in files from before, were another division
 _END, _UNKNOWN = END - FIRST_OUTPUT, UNKNOWN - FIRST_OUTPUT
 _CACHED = 4096  # contexts whose followers are kept in memory
-
-# Weights at the beginning, kind by kind and source by source, and how many words they count for.
-# About what AMI's valid messages came to, all users together; every kind is close to this.
-PRIOR = np.tile([0.82, 0.04, 0.05, 0.05, 0.04], (KINDS, 1))
-STRENGTH = 20.0
 
 
 @dataclass(frozen=True)
@@ -55,6 +50,16 @@ class Followers:
 
 
 _NONE = Followers(np.zeros(0, np.int64), np.zeros(0), 0.0)
+
+
+@dataclass(frozen=True)
+class Said:
+    """What each source says of one word: the probability it gives, and whether it knows anything here,
+    (sources,) each. `kind` is the context's."""
+
+    kind: int
+    probabilities: FloatArray
+    there: npt.NDArray[np.bool_]
 
 
 class PersonalModel:
@@ -95,9 +100,10 @@ class PersonalModel:
         self._recent_unit = 2.0 ** ((now - setting["recent_origin"]) / RECENT)
         self._lay_out(int(setting["after"]))
         self._followers.clear()
-        credits = np.zeros((KINDS, len(SOURCES)))
-        for kind, source, weight in self.personal.credits():
-            if 0 <= kind < KINDS and 0 <= source < len(SOURCES):
+        credits = np.zeros_like(PRIOR)
+        for number, source, weight in self.personal.credits():
+            kind = number - _FIRST_KIND
+            if 0 <= kind < len(PRIOR) and 0 <= source < PRIOR.shape[1]:
                 credits[kind, source] = weight / self._unit
         credits += STRENGTH * PRIOR
         self._weights: FloatArray = credits / credits.sum(1, keepdims=True)
@@ -109,7 +115,8 @@ class PersonalModel:
         """
         self.refresh()
         kind, pairs, triples = self._context(words)
-        weights, spread = self._available(kind, pairs, triples), self._spread(given)
+        weights = _shared_out(self._weights[kind], self._there(pairs, triples))
+        spread = self._spread(given)
         p: FloatArray = weights[0] * spread + weights[1] * self._own + weights[2] * self._now
         for weight, found in ((weights[3], pairs), (weights[4], triples)):
             np.add.at(p, found.places, weight * found.shares)
@@ -120,21 +127,28 @@ class PersonalModel:
 
         Nobody for a word that is neither in the vocabulary nor learnt.
         """
+        if (said := self.said(words, word, given)) is None:
+            return {}
+        shares = _shared_out(self._weights[said.kind], said.there) * said.probabilities
+        number, total = said.kind + _FIRST_KIND, shares.sum()
+        return {(number, source): float(s / total) for source, s in enumerate(shares) if s}
+
+    def said(self, words: Sequence[str], word: str, given: FloatArray) -> Said | None:
+        """What the sources say of a word after others of its message; None for a word that is neither
+        in the vocabulary nor learnt."""
         self.refresh()
         place = self.place(word)
         if place == _UNKNOWN:
-            return {}
+            return None
         kind, pairs, triples = self._context(words)
-        weights = self._available(kind, pairs, triples)
-        shares = weights * (
+        found = (
             self._spread(given)[place],
             self._own[place],
             self._now[place],
             pairs.shares[pairs.places == place].sum(),
             triples.shares[triples.places == place].sum(),
         )
-        total = shares.sum()
-        return {(kind, source): float(s / total) for source, s in enumerate(shares) if s}
+        return Said(kind, np.array(found), self._there(pairs, triples))
 
     def learn(self, message: str, given: Sequence[FloatArray]) -> None:
         """Credit the sources by each word of a message, then count it; `given` is the model's own
@@ -222,7 +236,9 @@ class PersonalModel:
         if words and last is not None:
             before = self._ids.get(words[-2]) if len(words) > 1 else BEGIN
             triples = _NONE if before is None else self._after(before, last)
-        return _level(triples.uses) * _LEVELS + _level(pairs.uses), pairs, triples
+        # A message's first word, where two words can't be known, is told from words that come too rarely.
+        two = _level(triples.uses, _TRIPLES) if words else len(_TRIPLES) + 1
+        return two * (len(_PAIRS) + 1) + _level(pairs.uses, _PAIRS), pairs, triples
 
     def _after(self, before: int, last: int) -> Followers:
         found = self._followers.get((before, last))
@@ -240,16 +256,20 @@ class PersonalModel:
             self._followers[before, last] = found
         return found
 
-    def _available(self, kind: int, pairs: Followers, triples: Followers) -> FloatArray:
-        """The weights of a kind, with those of sources that know nothing here shared by the others."""
-        there = np.array([1, self._own.any(), self._now.any(), pairs.uses > 0, triples.uses > 0])
-        weights = self._weights[kind] * there
-        found: FloatArray = weights / weights.sum()
-        return found
+    def _there(self, pairs: Followers, triples: Followers) -> npt.NDArray[np.bool_]:
+        """Which sources know anything here, (sources,)."""
+        return np.array([True, self._own.any(), self._now.any(), pairs.uses > 0, triples.uses > 0])
 
 
-def _level(uses: float) -> int:
-    return sum(uses > edge for edge in _EDGES)
+def _shared_out(weights: FloatArray, there: npt.NDArray[np.bool_]) -> FloatArray:
+    """A kind's weights, with those of sources that know nothing here shared by the others."""
+    found: FloatArray = weights * there
+    found /= found.sum()
+    return found
+
+
+def _level(uses: float, edges: Sequence[float]) -> int:
+    return sum(uses > edge for edge in edges)
 
 
 def as_given(log_p: npt.NDArray[np.float32]) -> FloatArray:

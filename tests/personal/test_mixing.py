@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nwp.errors import BadInput
-from nwp.personal.mixing import KINDS, PRIOR, FloatArray, PersonalModel
+from nwp.personal.mixing import FloatArray, PersonalModel
+from nwp.personal.priors import PRIOR, SOURCES
 from nwp.personal.store import Personal
 from nwp.text.vocabulary import END, FIRST_OUTPUT, UNKNOWN, Vocabulary
 
@@ -39,7 +40,7 @@ def test_with_nothing_learnt_it_is_the_model() -> None:
 
 
 def test_priors_are_distributions() -> None:
-    assert PRIOR.shape[0] == KINDS
+    assert PRIOR.shape == (36, len(SOURCES))  # six levels of what is known of two words, six of one
     np.testing.assert_allclose(PRIOR.sum(1), 1)
     assert (PRIOR > 0).all()
 
@@ -89,8 +90,9 @@ def test_the_mixture_is_what_its_formula_says() -> None:
     def place(word: str) -> int:
         return VOCABULARY.index[word] - FIRST_OUTPUT if word else END - FIRST_OUTPUT
 
-    expected = PRIOR[0][0] * p  # all kinds begin alike
-    for weight, counts in zip(PRIOR[0][1:], (words, lately, after, after), strict=True):
+    prior = PRIOR[2 * 6 + 2]  # both contexts were seen about twice
+    expected = prior[0] * p
+    for weight, counts in zip(prior[1:], (words, lately, after, after), strict=True):
         for word, count in counts.items():
             expected[place(word)] += weight * count / sum(counts.values())
     np.testing.assert_allclose(mixed, expected, rtol=1e-9)
@@ -113,7 +115,8 @@ def test_weights_move_to_the_source_that_is_right() -> None:
         return float(found.mix(words, lone)[VOCABULARY.index[other] - FIRST_OUTPUT])
 
     assert own(wrong, ["see"], "a") < 0.15
-    assert own(right, [], "a") > 0.6
+    # What begins this person's messages is right as often as the model, and shares with it.
+    assert own(right, [], "a") > 0.9 * PRIOR[-1, 0]
 
 
 def test_weights_come_to_those_that_drew_the_words() -> None:
@@ -137,6 +140,17 @@ def test_weights_come_to_those_that_drew_the_words() -> None:
     # "we" was never seen: the sources are the model and the two over words, half of which are ends.
     p = found.mix(["we"], given_)
     assert p[VOCABULARY.index["the"] - FIRST_OUTPUT] == pytest.approx(0.3, abs=0.04)
+
+
+def test_credits_of_another_division_of_contexts_do_not_count() -> None:
+    """Kinds were numbered from 0 on when there were sixteen of them."""
+    personal = Personal.open()
+    personal.learn("see you", {(kind, 0): 1000.0 for kind in range(16)})
+    plain = Personal.open()
+    plain.learn("see you")
+    np.testing.assert_array_equal(
+        model(personal).mix(["see"], EVEN), model(plain).mix(["see"], EVEN)
+    )
 
 
 @pytest.mark.parametrize("after", [1, 2, 4])
