@@ -12,7 +12,7 @@ for all kinds, and learn on from there.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +58,7 @@ def main() -> None:
         print(f"{name}: alike {found[0]:.1f}, as it stands {found[1]:.1f}, this {found[2]:.1f}")
 
 
-def told(bundle: Bundle, lstm: Predictor, messages: list[str]) -> Iterator[Said]:
+def told(bundle: Bundle, lstm: Predictor, messages: Sequence[str]) -> Iterator[Said]:
     """What the sources say of each known word of a user's valid part."""
     texts = [text for text in part_of(messages, "valid") if words_of(text)]
     data = encode(texts, bundle.vocabulary)
