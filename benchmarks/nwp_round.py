@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument("--batches", choices=("peer", "sorted"), default="peer")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1, help="torch threads a process")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (with --processes 1)")
     parser.add_argument("--groups", type=int, default=16, help="sums that users are added up in")
     parser.add_argument("--peak", action="store_true", help="measure this machine's best, too")
     args = parser.parse_args()
@@ -76,7 +77,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     model = start_model(spec)
     weights = torch.cat([p.detach().reshape(-1) for p in model.parameters()]).numpy()
-    engine = make_engine(args.processes, args.threads)
+    engine = make_engine(args.processes, args.threads, device=args.device)
     groups = deal_groups([(user, 0) for user in users], work, config, args.groups)
     # A client's weight in the average is its sentences, as with all the others.
     tasks = [(config, work, group, Weighting("messages")) for group in groups]
@@ -116,6 +117,7 @@ def report(
         "batches": args.batches,
         "processes": args.processes,
         "threads": args.threads,
+        "device": args.device,
         "process_seconds": round(time.perf_counter() - T0, 2),
         "torch": torch.__version__,
         "regime": args.regime,

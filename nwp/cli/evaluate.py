@@ -12,7 +12,7 @@ import typer
 
 from nwp.cli.output import err, figure, out, percent, print_json
 from nwp.cli.reading import Columns, Dates, Form, Me, SkipBad, read_corpus
-from nwp.cli.train import Corpus, EngineName, Json, Processes, RayAddress, Workers
+from nwp.cli.train import Corpus, Device, EngineName, Json, Processes, RayAddress, Workers
 
 if TYPE_CHECKING:
     from nwp.tasks.evaluate import Evaluation
@@ -110,6 +110,7 @@ def evaluate(
     processes: Processes = 0,
     engine: EngineName = "auto",
     ray_address: RayAddress = "",
+    device: Device = "cpu",
     form: Form = "",
     columns: Columns = "",
     dates: Dates = "",
@@ -139,6 +140,7 @@ def evaluate(
         processes=processes,
         engine=engine,
         ray_address=ray_address,
+        device=device,
     )
     found = read_corpus(corpus, form, columns, dates, me, skip_bad_lines=skip_bad_lines)
     if users is not None:

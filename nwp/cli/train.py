@@ -36,6 +36,13 @@ RayAddress = Annotated[
         help="A Ray cluster that this machine is a node of; else RAY_ADDRESS, else one is started here.",
     ),
 ]
+Device = Annotated[
+    str,
+    typer.Option(
+        metavar="cpu|cuda|cuda:N",
+        help="Compute on a GPU, through the same code; never tried on one. Changes last bits.",
+    ),
+]
 Workers = Annotated[
     int, typer.Option(min=0, help="Workers to deal the users to; 0: about 4 users each.")
 ]
@@ -46,7 +53,7 @@ _WHO = "Who takes part in a round"
 # What decides only how or where a model is made, and who is told.
 _FLAGS_OF_RUNNING = ("--json", "--resume", "--force", "--record", "--no-record")
 _OPTIONS_OF_RUNNING = (
-    *("--out", "--processes", "--engine", "--ray-address"),
+    *("--out", "--processes", "--engine", "--ray-address", "--device"),
     *("--tensorboard", "--mlflow", "--checkpoint-every"),
 )
 
@@ -106,6 +113,7 @@ def train(
     processes: Processes = 0,
     engine: EngineName = "auto",
     ray_address: RayAddress = "",
+    device: Device = "cpu",
     refuse: Annotated[
         list[str] | None,
         typer.Option(
@@ -409,6 +417,7 @@ def train(
         processes=processes,
         engine=engine,
         ray_address=ray_address,
+        device=device,
     )
     trackers = chosen_trackers(record=record, tensorboard=tensorboard, mlflow=mlflow)
     out_folder = out_folder or Path(f"{plain_name(corpus)}-model")

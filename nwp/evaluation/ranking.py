@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from nwp.evaluation.counts import SHOWN, BoolArray, IntArray
+from nwp.federated.device import moved
 from nwp.text.vocabulary import END, FIRST_OUTPUT, FIRST_WORD, UNKNOWN
 
 _WORDS = FIRST_WORD - FIRST_OUTPUT  # the first column that is a word
@@ -48,10 +49,12 @@ class Block:
 def from_logits(
     where: IntArray, logits: Tensor, wanted: Tensor, order: IntArray | None = None
 ) -> Block:
-    """A block of scores whose softmax is the distribution."""
+    """A block of scores whose softmax is the distribution. They may lie on another device; the block
+    lies in the CPU's memory, as `wanted` does."""
     log_p = torch.log_softmax(logits, 1)
-    nll = -log_p.gather(1, wanted[:, None])[:, 0].double()
-    return Block(where, logits, wanted, nll, log_p[:, _WORDS:].amax(1).double().exp(), order, True)
+    nll = -log_p.gather(1, moved(wanted, logits.device)[:, None])[:, 0].double()
+    confidence = log_p[:, _WORDS:].amax(1).double().exp()
+    return Block(where, logits.cpu(), wanted, nll.cpu(), confidence.cpu(), order, True)
 
 
 def from_probabilities(

@@ -22,6 +22,7 @@ from nwp.evaluation.ranking import (
     stand,
 )
 from nwp.evaluation.slices import Slices, slice_up
+from nwp.federated.device import moved
 from nwp.federated.kernel import Kernel
 from nwp.federated.packing import pack
 from nwp.federated.products import linear, reordered
@@ -83,6 +84,7 @@ class LstmPredictor:
             first = FIRST_WORD - FIRST_OUTPUT
             columns = torch.from_numpy(np.concatenate([np.arange(first), first + self._order]))
             self._places[columns] = torch.arange(config.outputs)
+            columns = moved(columns, rows.device)
             rows, self._bias = rows[columns], self._bias[columns]
         self._rows, self._outputs = reordered(rows), config.outputs
 

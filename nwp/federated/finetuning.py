@@ -124,7 +124,7 @@ def each_pass(
     while True:
         for _ in take_steps(kernel, train, work, rng, generator):
             pass
-        yield kernel.flat.numpy()
+        yield kernel.trained().numpy()
 
 
 def part_of_way(start: FloatArray, trained: FloatArray, share: float) -> FloatArray:

@@ -12,6 +12,9 @@ The same mathematics as autograd over `nwp.model.lstm` (a test holds it to that)
 
 In bf16, products read bfloat16 and add up in float32 inside (as the CPU's instructions do); weights,
 cell states, gates and sums stay float32.
+
+All of it lies on the kernel's device. What is given (weights, messages, corrections) may lie in the CPU's
+memory; what is drawn for dropout is drawn there, so that every device drops the same.
 """
 
 from __future__ import annotations
@@ -24,8 +27,9 @@ import torch
 from torch import Tensor
 
 from nwp.errors import BadSettings
+from nwp.federated.device import here, moved
 from nwp.federated.packing import Packed
-from nwp.federated.products import linear, outer, reordered
+from nwp.federated.products import add_clipped, linear, outer, reordered
 from nwp.model.config import ModelConfig
 
 PRECISIONS = ("fp32", "bf16")
@@ -72,17 +76,21 @@ class Piece:
 
 
 class Kernel:
-    """The model's weights, `flat` (float32 (n,)), and steps from them. Used by one thread."""
+    """The model's weights, `flat` (float32 (n,)), and steps from them, on a device: the one that was
+    chosen for this process, if none is given. Used by one thread."""
 
-    def __init__(self, config: ModelConfig, precision: str = "fp32") -> None:
+    def __init__(
+        self, config: ModelConfig, precision: str = "fp32", device: torch.device | None = None
+    ) -> None:
         if precision not in PRECISIONS:
             raise BadSettings(f"no precision {precision!r}", f"It is one of {PRECISIONS}.")
         self.config = config
         self._type = torch.float32 if precision == "fp32" else torch.bfloat16
-        self.flat = torch.zeros(config.parameters)
+        self.device = device or here()
+        self.flat = torch.zeros(config.parameters, device=self.device)
         self.weights = named_views(self.flat, config)
         self._gradient: Tensor | None = None
-        self._received = self.flat
+        self._given = self._received = self.flat
         self._of_received: dict[str, Tensor] = {}
         self._copies: dict[str, Tensor] = {}  # of the weights, in the type that products read
         if precision == "bf16":
@@ -95,15 +103,24 @@ class Kernel:
     def load(self, flat: Tensor) -> None:
         """Take over weights, float32 (n,), which stay as they are while they are in use here; what
         later steps may be pulled back to."""
-        self.flat.copy_(flat)
-        if flat is not self._received or not self._of_received:
-            self._received = flat
-            views = named_views(flat, self.config)
+        if flat is not self._given or not self._of_received:
+            self._given, self._received = flat, moved(flat, self.device)
+            views = named_views(self._received, self.config)
             read = {n: views[n].to(self._type) for n in self._copies} if self._copies else views
             for layer in range(self.config.layers):
                 read.update(self._recurrent(layer, read))
             self._of_received = read
+        self.flat.copy_(self._received)
         self._read = dict(self._of_received)
+
+    @property
+    def received(self) -> Tensor:
+        """The weights that were taken over last, on the device."""
+        return self._received
+
+    def trained(self) -> Tensor:
+        """The weights as they are now, in the CPU's memory: on the CPU these themselves, not a copy."""
+        return self.flat.cpu()
 
     def _recurrent(self, layer: int, read: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The weights from state to state, laid out for many small products forward and back."""
@@ -124,8 +141,9 @@ class Kernel:
         more: Sequence[Packed] = (),
         *,
         last: bool = False,
-    ) -> float:
-        """One step of SGD on the batch's mean loss; gives that loss, in nats, before the step.
+    ) -> Tensor:
+        """One step of SGD on the batch's mean loss; gives that loss, in nats, before the step: float32 ()
+        on the device, so that nobody need wait for it.
 
         A gradient longer than `clip_norm` (L2; 0: never) is scaled to it. With a generator, dropout
         is applied and draws from it. `proximal` times the way back to the weights received is
@@ -133,9 +151,12 @@ class Kernel:
         concerns neither. `more` is the rest of a batch that is too large to be computed at once.
         After the `last` step before another `load`, nothing is made ready for a next one.
         """
-        parts = (batch, *more)
+        parts = [part.on(self.device) for part in (batch, *more)]
         sizes = [len(part.targets) for part in parts]
-        losses, first = torch.empty(sum(sizes)), self.config.first_output
+        losses = torch.empty(sum(sizes), device=self.device)
+        first = self.config.first_output
+        if correction is not None:
+            correction = moved(correction, self.device)
         each = torch.split(losses, sizes)
         pieces = (
             piece
@@ -148,7 +169,7 @@ class Kernel:
                 piece.add_to(self.weights, first, -learning_rate, None if last else self._copies)
                 if not last:
                     self._made_ready(piece.name)
-            return float(losses.mean())
+            return losses.mean()
         if clip_norm or more:
             if self._gradient is None:
                 self._gradient = torch.empty_like(self.flat)
@@ -156,10 +177,8 @@ class Kernel:
             views = named_views(gradient, self.config)
             for piece in pieces:
                 piece.add_to(views, first, 1.0)
-            norm = float(torch.linalg.vector_norm(gradient)) if clip_norm else 0.0
-            scale = min(1.0, clip_norm / (norm + 1e-12)) if clip_norm else 1.0
             self._pull(learning_rate, proximal, correction)
-            self.flat.add_(gradient, alpha=-learning_rate * scale)
+            add_clipped(self.flat, gradient, -learning_rate, clip_norm)
         else:
             kept = list(pieces)
             self._pull(learning_rate, proximal, correction)
@@ -169,7 +188,7 @@ class Kernel:
             if name in self._copies:
                 self._copies[name].copy_(self.weights[name])
             self._made_ready(name)
-        return float(losses.mean())
+        return losses.mean()
 
     def _pull(self, learning_rate: float, proximal: float, correction: Tensor | None) -> None:
         """What is added to the gradient besides the batch's own."""
@@ -194,8 +213,8 @@ class Kernel:
         """The gradient of the sum over words of scale times loss, piece by piece.
 
         `scale` is one number or one a word, float32 (N,); each word's loss is written to `losses`,
-        float32 (N,). A piece may be added to the weights as it comes, since nothing later reads
-        them, if all words are one block.
+        float32 (N,); both, and the batch, are on the kernel's device. A piece may be added to the
+        weights as it comes, since nothing later reads them, if all words are one block.
         """
         config, read = self.config, self._read
         masks = _masks(batch, config, generator)
@@ -224,7 +243,7 @@ class Kernel:
     def project(self, batch: Packed) -> Tensor:
         """What the model makes of each word's place, before the vocabulary: (N, projection), in the
         type that products read."""
-        return self._ahead(batch, None)[1][: batch.words]
+        return self._ahead(batch.on(self.device), None)[1][: batch.words]
 
     def _ahead(
         self, batch: Packed, masks: tuple[Tensor, Tensor] | None
@@ -257,7 +276,7 @@ class Kernel:
         bias = self.weights["out.bias"].to(self._type)
         targets = batch.targets - self.config.first_output
         outputs = self.config.outputs
-        scales = torch.zeros(len(projected), 1, dtype=self._type)
+        scales = torch.zeros(len(projected), 1, dtype=self._type, device=self.device)
         scales[: batch.words, 0] = scale
         # A word's scale is put on its projection's side of each product, which is the smaller one.
         scaled = projected * scales
@@ -266,10 +285,11 @@ class Kernel:
             expected = targets[part]
             scores = linear(projected[part], weight, bias)
             chances = torch.softmax(scores, 1, out=scores)
-            right = torch.arange(len(expected)) * outputs + expected
+            right = torch.arange(len(expected), device=self.device) * outputs + expected
             each = chances.view(-1)
             losses[part] = -each[right].float().clamp_min(1e-38).log()
-            each.index_add_(0, right, torch.ones(len(right), dtype=self._type), alpha=-1)
+            ones = torch.ones(len(right), dtype=self._type, device=self.device)
+            each.index_add_(0, right, ones, alpha=-1)
             flow[part] = linear(chances, weight.t())
             yield Piece(name, chances, scaled[part])
             yield Piece("out.bias", torch.mm(scales[part].t(), chances).float())
@@ -282,8 +302,8 @@ class Kernel:
         bias = self.weights[f"lstm.bias_ih_l{layer}"] + self.weights[f"lstm.bias_hh_l{layer}"]
         gates = torch.mm(x, self._read[f"lstm.weight_ih_l{layer}"].t()).float()
         gates += bias
-        cells, squashed = torch.empty(2, len(x), hidden)
-        states = torch.empty(len(x), hidden, dtype=self._type)
+        cells, squashed = torch.empty(2, len(x), hidden, device=self.device)
+        states = torch.empty(len(x), hidden, dtype=self._type, device=self.device)
         states[sum(sizes) :] = 0
         # Views are made for all positions at once: one by one they would take longer than the sums.
         gate_at, reads_at = _split(gates, sizes), _split(gates[:, : 2 * hidden], sizes)
@@ -389,6 +409,6 @@ def _masks(
         drawn = torch.rand((*batch.shape, width), generator=generator).view(-1, width)
         mask = torch.zeros(len(batch.inputs), width)
         mask[: batch.words] = (drawn[places] >= config.dropout) * kept
-        return mask
+        return moved(mask, batch.inputs.device)
 
     return draw(config.embedding), draw(config.projection)

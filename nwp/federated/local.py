@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from nwp.errors import BadSettings
+from nwp.federated.device import here, moved
 from nwp.federated.kernel import PRECISIONS, Kernel, named_views
 from nwp.federated.packing import pack
 from nwp.model.config import ModelConfig
@@ -104,7 +105,7 @@ def train_user(
     """Train a copy of `start` (float32 (n,)) on one user's messages; `kernel` is scratch space."""
     loss, steps = train_here(kernel, start, user, work, seed)
     words = work.epochs * words_trained(user, work)
-    return UserUpdate(delta=kernel.flat - start, words=words, loss=loss, steps=steps)
+    return UserUpdate(delta=kernel.trained() - start, words=words, loss=loss, steps=steps)
 
 
 def train_here(
@@ -122,12 +123,20 @@ def train_here(
     rng = np.random.default_rng(seed)
     generator = torch.Generator().manual_seed(seed)
     kernel.load(start)
-    total, targets, steps = 0.0, 0, 0
+    if correction is not None:
+        correction = moved(correction, kernel.device)
+    taken: list[tuple[Tensor, int]] = []
     for epoch in range(work.epochs):
         last = epoch + 1 == work.epochs
-        for loss, count in take_steps(kernel, user, work, rng, generator, correction, last=last):
-            total, targets, steps = total + loss * count, targets + count, steps + 1
-    return total / max(targets, 1), steps
+        taken += take_steps(kernel, user, work, rng, generator, correction, last=last)
+    if not taken:
+        return 0.0, 0
+    total = 0.0
+    # All at once: one by one, each step would wait until the one before is done.
+    losses = torch.stack([loss for loss, _ in taken]).cpu().tolist()
+    for loss, (_, count) in zip(losses, taken, strict=True):
+        total += loss * count
+    return total / max(sum(count for _, count in taken), 1), len(taken)
 
 
 def words_trained(user: Encoded, work: LocalWork) -> int:
@@ -145,10 +154,10 @@ def take_steps(
     correction: Tensor | None = None,
     *,
     last: bool = False,
-) -> Iterator[tuple[float, int]]:
+) -> Iterator[tuple[Tensor, int]]:
     """One epoch of steps of SGD from the kernel's weights; gives each batch's mean loss before its
-    step, and its number of targets. The generator is for dropout. After the `last` epoch the kernel
-    is good for no step before another `load`."""
+    step (as `Kernel.step` does), and its number of targets. The generator is for dropout. After the
+    `last` epoch the kernel is good for no step before another `load`."""
     batches = batch_rows(user, work, rng)
     for i, rows in enumerate(batches):
         size = len(rows) if work.batch else _SLICE
@@ -255,7 +264,7 @@ def train_group(
     kernel, received = scratch(config, work.precision), torch.from_numpy(start)
     alone = [pair for pair in users if not takes_one_step(pair[0], work, config)]
     together = [user for user, _ in users if takes_one_step(user, work, config)]
-    total = torch.zeros(len(start))
+    total = torch.zeros(len(start), device=kernel.device)
     weights, loss = 0, 0.0
     for some in _merged(together, work):
         losses = _one_step_of_all(kernel, received, work, some, weigh, total)
@@ -265,10 +274,10 @@ def train_group(
     for user, seed in alone:
         mean, _ = train_here(kernel, received, user, work, seed)
         weight = work.epochs * weigh(user, work)
-        total.add_(torch.sub(kernel.flat, received, out=delta), alpha=weight)
+        total.add_(torch.sub(kernel.flat, kernel.received, out=delta), alpha=weight)
         weights += weight
         loss += weight * mean
-    summed: FloatArray = total.numpy()
+    summed: FloatArray = total.cpu().numpy()
     return summed, weights, loss
 
 
@@ -295,16 +304,17 @@ def _one_step_of_all(
     weigh: Callable[[Encoded, LocalWork], int],
     total: Tensor,
 ) -> float:
-    """Add Σ weight·delta of users who take one step each to `total`, float32 (n,); Σ weight·loss."""
+    """Add Σ weight·delta of users who take one step each to `total`, float32 (n,) on the kernel's
+    device; Σ weight·loss."""
     kernel.load(start)
     batch = pack([(user, np.arange(user.messages)) for user in users], work.max_positions)
     owner = np.repeat(np.arange(len(users)), [user.messages for user in users])[batch.rows]
     weights = np.array([weigh(user, work) for user in users])
     share = weights / np.bincount(owner, minlength=len(users))  # of the mean over a user's targets
-    scale = torch.from_numpy(share[owner].astype(np.float32))
-    losses = torch.empty(len(owner))
+    scale = moved(torch.from_numpy(share[owner].astype(np.float32)), kernel.device)
+    losses = torch.empty(len(owner), device=kernel.device)
     views = named_views(total, kernel.config)
-    for piece in kernel.backward(batch, scale, losses):
+    for piece in kernel.backward(batch.on(kernel.device), scale, losses):
         piece.add_to(views, kernel.config.first_output, -work.learning_rate)
     return float((losses * scale).sum())
 
@@ -314,8 +324,8 @@ _own = threading.local()  # a kernel is used by one thread
 
 def scratch(config: ModelConfig, precision: str) -> Kernel:
     """A kernel for this shape to work in; making one costs more than a small user's training."""
-    key = (config, precision)
+    key = (config, precision, here())
     if getattr(_own, "key", None) != key:
-        _own.key, _own.kernel = key, Kernel(config, precision)
+        _own.key, _own.kernel = key, Kernel(*key)
     kernel: Kernel = _own.kernel
     return kernel

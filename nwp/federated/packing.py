@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from nwp.federated.device import moved
 from nwp.text.vocabulary import Encoded
 
 _ROUND = 16  # rows: a product of a shape not seen before costs as much again as a small one itself
@@ -45,13 +46,20 @@ class Packed:
         found = np.zeros(len(self.inputs) - self.sizes[0], np.int64)
         later = np.arange(self.sizes[0], self.words)
         found[: len(later)] = later - np.repeat(sizes[:-1], sizes[1:])
-        return torch.from_numpy(found)
+        return moved(torch.from_numpy(found), self.inputs.device)
 
     @property
     def places(self) -> npt.NDArray[np.int64]:
         """Where each word would stand in messages side by side, flattened: row times length + position."""
         positions = np.repeat(np.arange(len(self.sizes)), self.sizes)
         return self.rows * self.shape[1] + positions
+
+    def on(self, device: torch.device) -> Packed:
+        """The same with its tensors on a device."""
+        if self.inputs.device == device:
+            return self
+        inputs, marks, targets = (moved(v, device) for v in (self.inputs, self.marks, self.targets))
+        return replace(self, inputs=inputs, marks=marks, targets=targets)
 
 
 def pack(users: Sequence[tuple[Encoded, npt.NDArray[np.int64]]], max_positions: int) -> Packed:

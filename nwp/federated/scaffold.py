@@ -102,7 +102,7 @@ def train_corrected(
         own = torch.zeros_like(start) if kept is None else torch.from_numpy(kept)
         correction = server - own
         loss, steps = train_here(kernel, start, user, work, seed, correction)
-        delta = kernel.flat - start
+        delta = kernel.trained() - start
         change = torch.sub(-server, delta, alpha=1 / (steps * work.learning_rate))
         if bool(
             torch.isfinite(change).all()

@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from nwp.errors import BadInput
+from nwp.federated.device import CPU
 from nwp.federated.optimizers import OptimizerState
 from nwp.federated.parcel import Parcel
 from nwp.federated.protocol import Traffic
@@ -65,7 +66,8 @@ class RoundReport:
 @dataclass(frozen=True)
 class RunState:
     """All that the server needs to go on after round `number`: weights are float32 (n,), and so is
-    what the aggregation carries on (`Aggregation.carried`), by name."""
+    what the aggregation carries on (`Aggregation.carried`), by name. `devices` are the kinds of device
+    that rounds were computed on (`nwp.federated.device.kind_of`), one after another."""
 
     number: int
     weights: FloatArray
@@ -75,6 +77,7 @@ class RunState:
     best_valid: Mapping[str, Any] = field(default_factory=dict)
     history: tuple[RoundReport, ...] = ()
     carried: Mapping[str, FloatArray] = field(default_factory=dict)
+    devices: tuple[str, ...] = ()
 
     @property
     def validations_since_best(self) -> int:
@@ -117,6 +120,7 @@ class Checkpoint:
             "best_number": state.best_number,
             "best_valid": dict(state.best_valid),
             "history": [asdict(report) for report in state.history],
+            "devices": list(state.devices),
         }
         data = _sealed(arrays, about)
         with self._told(state.number):
@@ -233,6 +237,7 @@ def _state(about: Mapping[str, Any], arrays: Mapping[str, Any], number: int) -> 
             for name, array in arrays.items()
             if name.startswith(CARRIED)
         },
+        devices=tuple(map(str, about.get("devices", (CPU,)))),  # older ones know of no other
     )
 
 

@@ -48,7 +48,7 @@ perplexity. Validation is the ninth tenth of each user's messages, in order of t
 - {_algorithm(training)}
 - server optimizer {training["optimizer"]}, learning rate {training["server_learning_rate"]}\
 {_averaged(training)}{_compressed(training)}
-- seed {training["seed"]}; plan {training["plan"][:16]}{start}
+- seed {training["seed"]}; plan {training["plan"][:16]}{start}{_devices(about)}
 
 To make it again: `{about["command"]}`
 
@@ -173,6 +173,12 @@ def _compressed(training: Mapping[str, Any]) -> str:
         return ""
     of = f" (a share of {training['topk']} a round)" if training.get("topk") else ""
     return f"\n- weights went down as {down}, updates up as {up}{of}"
+
+
+def _devices(about: Mapping[str, Any]) -> str:
+    """What it was computed on, if not on processors alone: another gives other last bits."""
+    devices = about.get("devices")
+    return f"\n- computed on {', then '.join(devices)}" if devices else ""
 
 
 def _words(words: int | None) -> str:

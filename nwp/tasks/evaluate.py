@@ -28,6 +28,7 @@ from nwp.evaluation.phases import EVALUATE, read_counts, read_histogram, read_sl
 from nwp.evaluation.scoring import count_with
 from nwp.evaluation.slices import Slices, calibration_json, slices_json
 from nwp.evaluation.weighing import expert_sent
+from nwp.federated.device import CPU, check
 from nwp.federated.parcel import AnyArray, Parcel
 from nwp.federated.plan import EvaluatePlan
 from nwp.foreign.door import kind_of, load_predictor
@@ -118,7 +119,9 @@ class EvaluateOptions:
     `epsilon` is what a histogram of users may cost each of them where rows are withheld, 0: none.
     `part` of each user's messages; `workers` 0: about four users a worker; `baselines` names of
     `nwp.evaluation.baselines.NAMES`; `examples` how many places to show at which the model guesses well
-    or badly. `engine`, `processes` and `ray_address` are those of `nwp.workers.engines.make_engine`.
+    or badly. `engine`, `processes` and `ray_address` are those of
+    `nwp.workers.engines.make_engine`,
+    and so is `device`, of models that nwp has trained and of those trained beside them.
     """
 
     part: str = "test"
@@ -129,8 +132,10 @@ class EvaluateOptions:
     processes: int = 0
     engine: str = "auto"
     ray_address: str = ""
+    device: str = CPU
 
     def __post_init__(self) -> None:
+        check(self.device)
         part_of((), self.part)  # is there such a part?
         if unknown := [name for name in self.baselines if name not in NAMES]:
             raise BadSettings(f"no baseline {unknown[0]!r}", f"There are {', '.join(NAMES)}.")
@@ -172,7 +177,12 @@ def evaluate(
         )
     weights = weights_of(bundle)
     began = time.perf_counter()
-    runs = make_engine(options.processes, name=options.engine, ray_address=options.ray_address)
+    runs = make_engine(
+        options.processes,
+        name=options.engine,
+        ray_address=options.ray_address,
+        device=options.device,
+    )
     try:
         users, total, slices, noisy = _on_workers(corpus, bundle, weights, options, runs)
         _check_words(total, corpus, options)
@@ -225,6 +235,11 @@ def evaluate_foreign(
             f"{model.name} is no bundle: no plan holds it that a worker's owner could approve, and the "
             "text does not leave the workers",
             "Evaluate it on text of your own, or train a bundle and evaluate that.",
+        )
+    if options.device != CPU:
+        raise BadSettings(
+            f"{model.name} is no bundle: models of others are computed on the processor",
+            "Leave --device out.",
         )
     if others := [name for name in options.baselines if name not in (UNIGRAM, TRIGRAM)]:
         raise BadSettings(

@@ -21,6 +21,8 @@ from nwp.evaluation.phases import VALIDATE, total
 from nwp.federated.aggregations import AGGREGATIONS
 from nwp.federated.algorithms import algorithm
 from nwp.federated.compression import Compression
+from nwp.federated.device import CPU, kind_of
+from nwp.federated.device import check as check_device
 from nwp.federated.local import LocalWork
 from nwp.federated.optimizers import ServerOptimizer
 from nwp.federated.parcel import Parcel
@@ -29,7 +31,7 @@ from nwp.federated.plan import SurveyPlan, TrainPlan, plan_digest
 from nwp.federated.protocol import Replies
 from nwp.federated.rounds import start, train
 from nwp.federated.schedules import Schedule, schedule_text
-from nwp.federated.state import Checkpoint, RunState
+from nwp.federated.state import Checkpoint, RunState, after
 from nwp.federated.surveying import SURVEY, read_survey
 from nwp.federated.weighting import Weighting
 from nwp.files import told, write_atomic
@@ -52,7 +54,7 @@ from nwp.workers.jobs import Federation
 from nwp.workers.simulation import Simulation, deal, usual_workers
 
 _WRITE_IT = "then --resume writes it."
-_UNDECISIVE = ("processes", "engine", "ray_address", "checkpoint_every")
+_UNDECISIVE = ("processes", "engine", "ray_address", "device", "checkpoint_every")
 _DROPOUT = 0.2
 _MOST_SPREAD = 10.0  # of users' speeds: at this sigma, one in six is 20,000 times too slow
 
@@ -67,8 +69,9 @@ class TrainOptions:
     between checkpoints; above 1 only where workers keep nothing from round to round, since theirs
     would be further on than a resumed run's. `stragglers`: sigma of the log-normal distribution of the users'
     simulated speeds, 0: all answers come at once. `storage`: what the weights are in the bundle's file
-    (`nwp.model.storage`). `engine`, `processes` (0: one a core) and `ray_address`
-    say where it is computed (`nwp.workers.engines.make_engine`).
+    (`nwp.model.storage`). `engine`, `processes` (0: one a core), `ray_address` and `device`
+    say where it is computed (`nwp.workers.engines.make_engine`); a run may go on on another device, which
+    changes last bits, and is told of.
     """
 
     workers: int = 0
@@ -102,8 +105,10 @@ class TrainOptions:
     processes: int = 0
     engine: str = "auto"
     ray_address: str = ""
+    device: str = CPU
 
     def __post_init__(self) -> None:
+        check_device(self.device)
         algorithm(self.algorithm).check(self.local)
         check_form(self.storage)
         if self.checkpoint_every < 1:
@@ -212,8 +217,12 @@ def _trained(
     tap: Tap | None,
 ) -> Trained:
     """Training over datasites that are there for as long as it takes."""
-    name, address = options.engine, options.ray_address
-    engine = make_engine(options.processes, name=name, ray_address=address)
+    engine = make_engine(
+        options.processes,
+        name=options.engine,
+        ray_address=options.ray_address,
+        device=options.device,
+    )
     simulation = Simulation(
         corpus,
         deals,
@@ -237,7 +246,9 @@ def train_over(sim: Federation, run: RunFolder, options: TrainOptions, watcher: 
     plan = _plan(sim, options, beginning)
     checkpoint = Checkpoint(run.folder, plan_digest(plan), options.checkpoint_every)
     kept = checkpoint.load(watcher.warned) if run.resume else None
-    state = kept or start(plan, weights_of(beginning))
+    state = _computed_on(
+        kind_of(options.device), kept or start(plan, weights_of(beginning)), watcher
+    )
     resumed_from = state.number
     job = sim.submit(plan, "train")
     if not job.approved:
@@ -264,6 +275,19 @@ def train_over(sim: Federation, run: RunFolder, options: TrainOptions, watcher: 
     return Trained(plan, beginning, state, resumed_from, options.algorithm)
 
 
+def _computed_on(device: str, state: RunState, watcher: Watcher) -> RunState:
+    """The state of a run that goes on on this kind of device; told when it was another so far."""
+    *_, last = (device, *state.devices)
+    if last != device:
+        watcher.warned(
+            f"rounds up to {state.number} were computed on {last}, those to come on {device}: the model will "
+            "differ in its last bits from one computed on either alone"
+        )
+    return (
+        state if (device,) == state.devices[-1:] else after(state, devices=(*state.devices, device))
+    )
+
+
 def finished_bundle(
     corpus: str, words: int | None, options: TrainOptions, trained: Trained, command: str
 ) -> Bundle:
@@ -285,6 +309,7 @@ def finished_bundle(
         "training": {"algorithm": trained.algorithm, **_training(plan)},
         "from": options.base,
         "command": command,
+        **({"devices": list(state.devices)} if set(state.devices) - {CPU} else {}),
     }
     return replace(trained.beginning, tensors=model.tensors(), about=about, storage=options.storage)
 

@@ -23,7 +23,7 @@ from nwp.federated.optimizers import NAMES, ServerOptimizer
 from nwp.federated.plan import TrainPlan, plan_digest
 from nwp.federated.protocol import Replies
 from nwp.federated.rounds import start, train
-from nwp.federated.state import STATE, Checkpoint, RunState
+from nwp.federated.state import STATE, Checkpoint, RunState, _sealed
 from nwp.model.config import ModelConfig
 
 WORDS = tuple("abcdefgh")
@@ -361,3 +361,21 @@ def test_the_calls_that_may_fail_are_all_tried(
         full = Full(kind, 100, errno.ENOSPC, patch)
         next(going)
     assert 100 - full.left == FILES[kind]
+
+
+def test_a_checkpoint_remembers_the_devices_and_older_ones_are_of_the_cpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = Checkpoint(tmp_path, plan_digest(PLAN))
+    devices = ("cuda, Abacus 1", "cpu")
+    checkpoint.save(dataclasses.replace(beginning(), number=1, devices=devices))
+    kept = checkpoint.load()
+    assert kept is not None
+    assert kept.devices == devices
+
+    older = lambda arrays, about: _sealed(arrays, {k: about[k] for k in about if k != "devices"})  # noqa: E731
+    monkeypatch.setattr("nwp.federated.state._sealed", older)
+    checkpoint.save(dataclasses.replace(beginning(), number=2))
+    kept = checkpoint.load()
+    assert kept is not None
+    assert (kept.number, kept.devices) == (2, ("cpu",))

@@ -23,3 +23,10 @@ def set_threads(threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
+
+
+def set_device(name: str) -> None:
+    """Let this process train and evaluate on the device of that name (`nwp.federated.device`)."""
+    from nwp.federated.device import use
+
+    use(name)

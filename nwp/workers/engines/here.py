@@ -6,15 +6,16 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from nwp.model.lstm import FloatArray
-from nwp.workers.engines.computing import keep_memory, set_threads
+from nwp.workers.engines.computing import keep_memory, set_device, set_threads
 
 
 class InProcess:
-    """One task after another, here."""
+    """One task after another, here, on a device."""
 
-    def __init__(self, threads: int = 1) -> None:
+    def __init__(self, threads: int = 1, device: str = "cpu") -> None:
         self.width = 1
         set_threads(threads)
+        set_device(device)
         keep_memory()
 
     def run(
@@ -24,4 +25,5 @@ class InProcess:
         return (function(shared, *task) for task in tasks)
 
     def close(self) -> None:
-        """Nothing to free."""
+        """Whatever this process computes next, it does on the CPU again."""
+        set_device("cpu")

@@ -20,7 +20,7 @@ import numpy as np
 from nwp.errors import NwpError
 from nwp.model.lstm import FloatArray
 from nwp.temporary import TemporaryFolder
-from nwp.workers.engines.computing import keep_memory, set_threads
+from nwp.workers.engines.computing import keep_memory, set_device, set_threads
 from nwp.workers.engines.interface import TRIES
 
 _LARGE = 1 << 20  # bytes
@@ -30,8 +30,8 @@ _Call = tuple[Callable[..., Any], str, tuple[Any, ...]]
 class Processes:
     """A pool of worker processes; a task whose process is killed is computed again."""
 
-    def __init__(self, count: int, threads: int = 1) -> None:
-        self.width, self._threads = count, threads
+    def __init__(self, count: int, threads: int = 1, device: str = "cpu") -> None:
+        self.width, self._threads, self._device = count, threads, device
         self._lock = threading.Lock()
         self._pool: ProcessPoolExecutor | None = None
         self._folder = TemporaryFolder()
@@ -72,7 +72,7 @@ class Processes:
                     self.width,
                     mp_context=multiprocessing.get_context("spawn"),
                     initializer=_begin,
-                    initargs=(self._threads,),
+                    initargs=(self._threads, self._device),
                 )
             pool = self._pool
         try:
@@ -157,10 +157,11 @@ def _read_back(result: Any) -> Any:
     return found
 
 
-def _begin(threads: int) -> None:
+def _begin(threads: int, device: str) -> None:
     """In a worker process, first: Ctrl-C is the parent's to handle; without a parent, end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     set_threads(threads)
+    set_device(device)
     keep_memory()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
