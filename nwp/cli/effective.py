@@ -26,11 +26,10 @@ def default_map(root: Any, given: Path | None) -> dict[str, dict[str, Any]]:
 
     BadSettings when a file names a command or an option that does not exist.
     """
-    commands = _commands(root)
     merged: dict[str, dict[str, Any]] = {}
-    for path, tables in _read(commands, given):
+    for path, tables in _read(root, given):
         for table, keys in tables.items():
-            known = _options(path, table, commands)
+            known = _options(path, table, root)
             merged.setdefault(table, {}).update({known[k].name: v for k, v in keys.items()})
     return merged
 
@@ -40,11 +39,10 @@ def effective(root: Any, given: Path | None) -> dict[str, dict[str, Setting]]:
 
     BadSettings when a file names a command or an option that does not exist.
     """
-    commands = _commands(root)
-    found = _read(commands, given)
+    found = _read(root, given)
     return {
         name: {key: _setting(root, name, key, option, found) for key, option in _keys(command)}
-        for name, command in commands.items()
+        for name, command in _commands(root).items()
     }
 
 
@@ -62,7 +60,11 @@ def _setting(root: Any, command: str, key: str, option: Any, found: list[_File])
 def _commands(root: Any) -> dict[str, Any]:
     """The commands that settings are for, by name; those in groups have none."""
     commands = root.command.commands
-    return {name: c for name, c in commands.items() if not hasattr(c, "commands")}
+    return {name: c for name, c in commands.items() if not _is_group(c)}
+
+
+def _is_group(command: Any) -> bool:
+    return hasattr(command, "commands")
 
 
 def _keys(command: Any) -> Iterator[tuple[str, Any]]:
@@ -73,11 +75,11 @@ def _keys(command: Any) -> Iterator[tuple[str, Any]]:
             yield key, option
 
 
-def _read(commands: dict[str, Any], given: Path | None) -> list[_File]:
+def _read(root: Any, given: Path | None) -> list[_File]:
     found = [(path, read(path)) for path in files(given)]
     for path, tables in found:
         for table, keys in tables.items():
-            known = _options(path, table, commands)
+            known = _options(path, table, root)
             for key in keys:
                 if key not in known:
                     raise BadSettings(
@@ -86,9 +88,13 @@ def _read(commands: dict[str, Any], given: Path | None) -> list[_File]:
     return found
 
 
-def _options(path: Path, table: str, commands: dict[str, Any]) -> dict[str, Any]:
-    if table not in commands:
-        raise BadSettings(f"{path}: no command {table!r}", f"There are {', '.join(commands)}.")
+def _options(path: Path, table: str, root: Any) -> dict[str, Any]:
+    """A table's command's options by key; no other command is built (`nwp.cli.commands`)."""
+    commands = root.command.commands
+    if table not in commands or _is_group(commands[table]):
+        raise BadSettings(
+            f"{path}: no command {table!r}", f"There are {', '.join(_commands(root))}."
+        )
     return dict(_keys(commands[table]))
 
 

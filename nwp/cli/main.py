@@ -13,30 +13,14 @@ import typer
 from typer.exceptions import TyperException
 
 from nwp import __version__
-from nwp.cli import (
-    bench,
-    compare,
-    config,
-    corpus,
-    demo,
-    evaluate,
-    model,
-    personal,
-    personalize,
-    query,
-    runs,
-    serve,
-    server,
-    suggest,
-    train,
-    worker,
-)
+from nwp.cli.commands import Commands
 from nwp.cli.effective import default_map
 from nwp.errors import BadSettings, Interrupted, NwpError
 from nwp.files import reason, remedy
 
 app = typer.Typer(
     name="nwp",
+    cls=Commands,
     help=(
         "Next-word prediction learnt from many people's messages, without moving them.\n\n"
         "Start with:  nwp demo      then:  nwp suggest 'see you'   nwp prompt"
@@ -45,23 +29,6 @@ app = typer.Typer(
     context_settings={"auto_envvar_prefix": "NWP", "help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-app.command("demo")(demo.demo)
-app.command("train")(train.train)
-app.command("evaluate")(evaluate.evaluate)
-app.command("compare")(compare.compare)
-app.command("query")(query.query)
-app.command("personalize")(personalize.personalize)
-app.command("suggest")(suggest.suggest)
-app.command("prompt")(suggest.prompt)
-app.command("serve")(serve.serve)
-app.command("bench")(bench.bench)
-app.add_typer(corpus.app, name="corpus")
-app.add_typer(model.app, name="model")
-app.add_typer(runs.app, name="runs")
-app.add_typer(personal.app, name="personal")
-app.add_typer(worker.app, name="worker")
-app.add_typer(server.app, name="server")
-app.add_typer(config.app, name="config")
 
 
 def _version(wanted: bool) -> None:
