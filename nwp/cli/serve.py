@@ -46,6 +46,9 @@ def serve(
 
     Example:  nwp serve --beside my-german-model
     """
+    from nwp.model.threads import one_thread
+
+    one_thread()  # before anything imports numpy
     from nwp.model.bundle import default_bundle
     from nwp.personal import require
     from nwp.serve.models import models_of

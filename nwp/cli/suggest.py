@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nwp.cli.evaluate import Model
-from nwp.cli.output import out, percent, print_json
+from nwp.cli.output import percent, print_json
 from nwp.cli.train import Json
 
 Exact = Annotated[
@@ -53,6 +53,9 @@ def suggest(
 
     Example:  nwp suggest "ich habe " --beside my-german-model
     """
+    from nwp.model.threads import one_thread
+
+    one_thread()  # before anything imports numpy
     from nwp.errors import BadInput
     from nwp.model.bundle import default_bundle
     from nwp.personal import require
@@ -91,7 +94,9 @@ def suggest(
         print_json(found(text or ""))
     else:
         for row in found(text or "")["suggestions"]:
-            out().print(f"{row['word']:<20} {percent(row['probability']):>7}")
+            print(
+                f"{row['word']:<20} {percent(row['probability']):>7}"
+            )  # rich takes longer than all else
 
 
 def prompt(
@@ -109,6 +114,9 @@ def prompt(
 
     Example:  nwp prompt --model my-model      nwp prompt --beside my-german-model
     """
+    from nwp.model.threads import one_thread
+
+    one_thread()  # before anything imports numpy
     from nwp.files import shipped
     from nwp.model.bundle import default_bundle
     from nwp.personal import load

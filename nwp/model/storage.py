@@ -65,7 +65,9 @@ def read_weights(data: bytes) -> dict[str, FloatArray]:
         if values.dtype == np.int8:
             found[name] = values * raw[name + _SCALE]
         elif values.dtype == np.uint16:
-            found[name] = (values.astype(np.uint32) << np.uint32(16)).view(np.float32)
+            wide = values.astype(np.uint32)
+            wide <<= np.uint32(16)
+            found[name] = wide.view(np.float32)
         elif values.dtype == np.float32:
             found[name] = values
         else:
