@@ -51,18 +51,19 @@ def write_atomic(path: Path, data: bytes | str, mode: int | None = None) -> None
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def write_folder(place: Path, write: Callable[[Path], None]) -> None:
-    """Make the folder `place` anew, whole or not at all: `write` fills a folder beside it, for its
-    owner alone (0700), which then takes its name. What `place` held is gone in the end, or all there.
+def write_folder(place: Path, write: Callable[[Path], None], mode: int | None = None) -> None:
+    """Make the folder `place` anew, whole or not at all: `write` fills a folder beside it, which then
+    takes its name. What `place` held is gone in the end, or all there.
 
-    OSError when the disk is full or may not be written.
+    Its mode is the usual one, or as told; nobody sees it before it is whole. OSError when the disk is
+    full or may not be written.
     """
     place = place.resolve()
     _make_folder(place.parent)
     beside = Path(tempfile.mkdtemp(_PARTIAL, f".{place.name}.", place.parent))
     fresh, old = beside / "new", beside / "old"
     try:
-        fresh.mkdir(mode=0o700)
+        fresh.mkdir(mode=0o777 if mode is None else mode)
         write(fresh)
         if place.exists():
             place.replace(old)

@@ -180,7 +180,7 @@ def _filled(content: str) -> Callable[[Path], None]:
     return fill
 
 
-def test_a_folder_is_written_whole_for_its_owner_and_replaces_what_was_there(
+def test_a_folder_is_written_whole_and_replaces_what_was_there(
     tmp_path: Path,
 ) -> None:
     place = tmp_path / "a" / "b"
@@ -189,8 +189,18 @@ def test_a_folder_is_written_whole_for_its_owner_and_replaces_what_was_there(
     write_folder(place, _filled("new"))
     assert [path.name for path in place.iterdir()] == ["file"]
     assert (place / "file").read_text() == "new"
-    assert place.stat().st_mode & 0o777 == 0o700
     assert list(place.parent.iterdir()) == [place]
+
+
+def test_the_mode_of_a_folder_is_the_usual_one_or_as_told(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_folder(tmp_path / "usual", _filled("new"))
+        write_folder(tmp_path / "own", _filled("new"), 0o700)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "usual").stat().st_mode & 0o777 == 0o750
+    assert (tmp_path / "own").stat().st_mode & 0o777 == 0o700
 
 
 def test_a_link_to_a_folder_stays_a_link(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from nwp.cli.output import megabytes, out, print_json
 from nwp.cli.reading import Columns, Dates, Form, Me, SkipBad, read_corpus
 from nwp.cli.train import Corpus, EngineName, Json, Processes, RayAddress, Workers, repeatable
 
+Replace = Annotated[bool, typer.Option("--force", help="Replace the bundle that DIR holds.")]
+
 app = typer.Typer(help="Bundles: more in them, and out of them.", no_args_is_help=True)
 
 
@@ -60,7 +62,7 @@ def ngrams(
     processes: Processes = 0,
     engine: EngineName = "auto",
     ray_address: RayAddress = "",
-    force: Annotated[bool, typer.Option("--force", help="Replace DIR.")] = False,
+    force: Replace = False,
     form: Form = "",
     columns: Columns = "",
     dates: Dates = "",

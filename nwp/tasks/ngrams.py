@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from nwp.corpus.types import Corpus
-from nwp.errors import BadCorpus, BadInput, NoQuorum
+from nwp.errors import BadCorpus, NoQuorum
 from nwp.evaluation.weighing import WEIGH, expert_sent, weights_from
 from nwp.federated.ngrams import NGRAMS, expert_of
 from nwp.federated.parcel import Parcel
 from nwp.federated.plan import NgramsPlan, plan_digest
 from nwp.federated.protocol import Exchange, Phase
-from nwp.files import told
-from nwp.model.bundle import FILES, Bundle, load_bundle, save_bundle
+from nwp.model.bundle import FILES, Bundle, load_bundle
 from nwp.model.expert import SOURCES, Expert
+from nwp.tasks.places import check_place, put_bundle
 from nwp.tasks.start import weights_of
 from nwp.workers.engines import make_engine
 from nwp.workers.policy import Policy
@@ -47,17 +47,14 @@ def add_ngrams(
 ) -> dict[str, Any]:
     """Write the bundle `model` with an n-gram expert to `out`; what `nwp model ngrams --json` prints.
 
-    BadInput when `out` holds something and `force` is not given; BadCorpus when no worker has enough users.
+    BadInput when `out` holds something that may not be replaced (`nwp.tasks.places`), BadCorpus when no
+    worker has enough users. Stopped at any point, it leaves `out` as it was.
     """
-    if out.exists() and any(out.iterdir()) and not force:
-        raise BadInput(
-            f"{out} already holds something", "Choose another folder, or replace it: --force."
-        )
+    check_place(out, model, force=force)
     bundle = load_bundle(model)
     began = time.perf_counter()
     expert, plan = _learnt(corpus, bundle, options)
-    with told(f"{out} can't be written", "then give the same command again."):
-        save_bundle(with_expert(bundle, expert, plan, corpus, command), out)
+    put_bundle(with_expert(bundle, expert, plan, corpus, command), out)
     return {
         "model": str(out),
         "k": options.k,

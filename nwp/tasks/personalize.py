@@ -17,17 +17,17 @@ from typing import Any
 from nwp import __version__
 from nwp.corpus.split import PARTS, chosen_user, part_of
 from nwp.corpus.types import Corpus
-from nwp.errors import BadCorpus, BadInput, BadSettings, Refused
+from nwp.errors import BadCorpus, BadSettings, Refused
 from nwp.evaluation.baselines import known_loss
 from nwp.evaluation.counts import Counts, metrics
 from nwp.evaluation.scoring import count_users
 from nwp.federated.finetuning import FineTuning, Tuned, each_pass, fine_tune, part_of_way
 from nwp.federated.local import LocalWork, seed_for
-from nwp.files import told, write_folder
-from nwp.model.bundle import SETTINGS, Bundle, load_bundle, save_bundle
+from nwp.model.bundle import Bundle, load_bundle
 from nwp.model.config import ModelConfig
 from nwp.model.lstm import FloatArray, NextWordModel
 from nwp.model.storage import stored
+from nwp.tasks.places import check_place, put_bundle
 from nwp.tasks.start import weights_of
 from nwp.text.vocabulary import Encoded, encode
 from nwp.workers.engines.computing import keep_memory, set_threads
@@ -135,7 +135,7 @@ def personalize(
             "Give it your own messages.",
         )
     began = time.perf_counter()
-    _check_place(out, model, force=force)
+    check_place(out, model, force=force)
     bundle = load_bundle(model)
     user = chosen_user(corpus, options.user)
     messages = corpus.users[user]
@@ -160,8 +160,7 @@ def personalize(
             tensors=_tensors(bundle, outcome.weights),
             about={**bundle.about, "personalized": about},
         )
-        with told("the model is ready, but can't be written", "then give the same command again."):
-            write_folder(out, lambda folder: save_bundle(written, folder))
+        put_bundle(written, out, private=True)
     return {
         "model": str(out if outcome.passes else model),
         "user": user,
@@ -245,26 +244,3 @@ def _tensors(bundle: Bundle, weights: FloatArray) -> Mapping[str, FloatArray]:
     model = NextWordModel(bundle.config)
     model.set_weights(weights)
     return model.tensors()
-
-
-def _check_place(out: Path, model: Path, *, force: bool) -> None:
-    """May a bundle be written to `out`? Only another bundle may have to go for it."""
-    for path in (out, *out.absolute().parents):
-        if path.exists() and not path.is_dir():
-            raise BadInput(f"{path} is a file", "Give --out a folder.")
-    there = {path.name for path in out.iterdir()} if out.exists() else set()
-    if not there:
-        return
-    if out.resolve() == model.resolve():
-        raise BadInput(
-            f"{out} is the bundle to begin from", "Give another --out: it stays as it is."
-        )
-    if SETTINGS not in there or any(path.is_dir() for path in out.iterdir()):
-        raise BadInput(
-            f"{out} already holds something, and not a bundle alone",
-            "Give --out a folder that is new or empty.",
-        )
-    if not force:
-        raise BadInput(
-            f"{out} already holds a bundle", "Replace it with --force, or give another --out."
-        )

@@ -82,6 +82,18 @@ def test_a_bundle_is_not_replaced_unless_told(
     assert {file.name: file.read_bytes() for file in out.iterdir()} == before
 
 
+def test_nothing_but_a_bundle_is_replaced(nwp: Nwp, small: Path, own_place: Path) -> None:
+    (own_place / "diary").mkdir()
+    (own_place / "diary" / "today").touch()
+    words = ("model", "ngrams", small, "--force", *FEW, "--json")
+
+    said = nwp(*words, "--out", "diary").error("bad-input")
+    assert "not a bundle" in said
+    model = shipped("models") / "sample"
+    assert "begin from" in nwp(*words, "--model", model, "--out", model).error("bad-input")
+    assert [file.name for file in (own_place / "diary").iterdir()] == ["today"]
+
+
 def test_too_few_users_on_each_worker_are_told(nwp: Nwp, small: Path, tmp_path: Path) -> None:
     done = nwp(
         *("model", "ngrams", small, "--out", tmp_path / "out", "--workers", 8, "--json"),

@@ -16,7 +16,6 @@ from nwp.errors import Refused
 from nwp.evaluation.counts import metrics
 from nwp.federated.finetuning import tune_at
 from nwp.model.bundle import load_bundle, save_bundle
-from nwp.tasks import personalize as task
 from nwp.tasks.personalize import FEW, PersonalizeOptions, fine_tuned, personalize
 from nwp.tasks.start import weights_of
 
@@ -318,7 +317,7 @@ def test_stopped_in_its_middle_it_leaves_nothing_and_what_was_there(
     places = files_in(own_place)
     for name, function, before in (
         ("nwp.federated.finetuning.tune_at", tune_at, False),  # while it searches
-        ("nwp.tasks.personalize.save_bundle", save_bundle, False),  # when all is in its files
+        ("nwp.tasks.places.save_bundle", save_bundle, False),  # when all is in its files
     ):
         with monkeypatch.context() as patch:
             patch.setattr(name, stopped(function, before))
@@ -328,7 +327,7 @@ def test_stopped_in_its_middle_it_leaves_nothing_and_what_was_there(
     nwp(*words, "--passes", 1).result()
     places = files_in(own_place)
     with monkeypatch.context() as patch:
-        patch.setattr("nwp.tasks.personalize.save_bundle", stopped(save_bundle, False))
+        patch.setattr("nwp.tasks.places.save_bundle", stopped(save_bundle, False))
         nwp(*words, "--force").error("interrupted")
     assert files_in(own_place) == places
 
@@ -340,7 +339,7 @@ def test_a_disk_that_can_not_be_written_is_told(
         raise OSError(28, "No space left on device", "mine/model.safetensors")
 
     before = files_in(own_place)
-    monkeypatch.setattr(task, "save_bundle", full)
+    monkeypatch.setattr("nwp.tasks.places.save_bundle", full)
 
     said = nwp(
         "personalize", own, "--model", bundle, "--out", "mine", "--passes", 1, "--json"
