@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nwp.cli.evaluate import Model
-from nwp.cli.output import megabytes, out, print_json
+from nwp.cli.output import megabytes, out, print_json, tell_without_ngrams
 from nwp.cli.reading import Columns, Dates, Form, Me, SkipBad, read_corpus
 from nwp.cli.train import Corpus, EngineName, Json, Processes, RayAddress, Workers, repeatable
 
@@ -47,6 +47,55 @@ def export(
         print_json({"file": str(file), "bytes": size, "parameters": bundle.config.parameters})
     else:
         out().print(f"{file}: {megabytes(size)}, {bundle.config.parameters:,} weights")
+
+
+@app.command("average")
+def average(
+    bundles: Annotated[
+        list[Path], typer.Argument(metavar="BUNDLE...", help="Two bundles or more.")
+    ],
+    out_folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to write it.")],
+    weights: Annotated[
+        str,
+        typer.Option(
+            metavar="NUMBERS", help="How much each counts, with commas between; else all alike."
+        ),
+    ] = "",
+    force: Replace = False,
+    as_json: Json = False,
+) -> None:
+    """Average the weights of bundles that began from the same one: often better than each of them.
+
+    All must have the same words and sizes, as runs of `nwp train --from` have. N-grams are left out:
+    how much they count was learnt beside other weights.
+
+    Example:  nwp model average first second --weights 0.85,0.15 --out both
+    """
+    from nwp.tasks.average import average_bundles
+
+    shares = _numbers_in(weights)
+    result = average_bundles(bundles, out_folder, shares, command=repeatable(), force=force)
+    if as_json:
+        print_json(result)
+        return
+    parts = " + ".join(f"{part['share']:.4g} x {part['model']}" for part in result["parts"])
+    out().print(
+        f"{result['model']}: {parts}; {result['parameters']:,} weights, {megabytes(result['bytes'])}"
+    )
+    if result["ngrams_left_out"]:
+        tell_without_ngrams(out_folder)
+
+
+def _numbers_in(given: str) -> list[float]:
+    """Numbers with commas between."""
+    from nwp.errors import BadSettings
+
+    try:
+        return [float(number) for number in given.split(",")] if given.strip() else []
+    except ValueError as error:
+        raise BadSettings(
+            f"--weights {given}: no numbers with commas between", "For example 0.85,0.15."
+        ) from error
 
 
 @app.command("ngrams")

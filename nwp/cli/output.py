@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import functools
 import json
+import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
     from nwp.corpus.types import Corpus
@@ -56,6 +59,15 @@ def tell_of(corpus: Corpus) -> None:
     tell_reading(err(), corpus.skipped, corpus.remarks)
     for warning in warn_of_scripts(corpus.users):
         err().print(warning)
+
+
+def tell_without_ngrams(folder: Path) -> None:
+    """Say that a new bundle has none of the n-grams of what it was made of, and how to make its own."""
+    again = shlex.join(["nwp", "model", "ngrams", "CORPUS", "--model", str(folder), "--out", "DIR"])
+    err().print(
+        "n-grams are left out: how much they count was learnt beside other weights. New ones:\n"
+        f"  {again}"
+    )
 
 
 def tell_reading(console: Console, skipped: Mapping[str, int], remarks: Mapping[str, int]) -> None:

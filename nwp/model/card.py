@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -33,7 +33,7 @@ messages stayed on {about["workers"]} workers, and only updates of the weights w
 | model | {_sizes(settings, parameters)} |
 | vocabulary | {about["vocabulary"]:,} words; one enters when {about["k"]} users of one worker wrote it, or \
 from a public list |
-| validation perplexity | {_shown(valid["perplexity"], ".1f")} (round {about["best_round"]}) |
+| validation perplexity | {_shown(valid["perplexity"], ".1f")}{_best(about["best_round"])} |
 | validation top-1 / top-3 | {_shown(valid["top1"], ".1%")} / {_shown(valid["top3"], ".1%")} |
 | unknown words | {_shown(valid["oov_rate"], ".1%")} of the words predicted |
 
@@ -41,6 +41,7 @@ from a public list |
 Targets are words, lower-cased; an unknown word counts as wrong in top-k and is left out of the
 perplexity. Validation is the ninth tenth of each user's messages, in order of time.
 
+{_parts(about.get("averaged"))}\
 ## Training
 
 - {training["rounds"]} rounds, {training["cohort"]} users a round, {training["epochs"]} local epoch(s), \
@@ -75,6 +76,29 @@ learnt on the validation
 parts. The validation above is of the LSTM alone.
 
 To make them again: `{told["command"]}`; plan {told["plan"][:16]}
+
+"""
+
+
+def _parts(averaged: Sequence[Mapping[str, Any]] | None) -> str:
+    """What the weights are the mean of, if of several bundles."""
+    if not averaged:
+        return ""
+    rows = "\n".join(
+        f"| `{part['model']}` | {part['share']:.4g} | {part['corpus']} ({part['users']} users) | "
+        f"{part['rounds']} rounds, plan {part['plan'][:16]} |"
+        for part in averaged
+    )
+    return f"""## Average
+
+The weights are the mean of those of {len(averaged)} bundles, which must have begun from the same one
+(arXiv 2203.05482). How well the mean does was not measured when it was made.
+
+| bundle | share | corpus | training |
+|---|---|---|---|
+{rows}
+
+What follows is of `{averaged[0]["model"]}`.
 
 """
 
@@ -184,6 +208,10 @@ def _devices(about: Mapping[str, Any]) -> str:
 def _words(words: int | None) -> str:
     """How many words were trained on, where that is known: members of a joint training don't tell."""
     return "" if words is None else f", {words:,} words trained on"
+
+
+def _best(number: int | None) -> str:
+    return "" if number is None else f" (round {number})"
 
 
 def _shown(value: float | None, form: str) -> str:

@@ -58,8 +58,7 @@ def test_every_command_is_there() -> None:
     assert names == {
         *("demo", "train", "evaluate", "compare", "suggest", "prompt", "serve", "bench"),
         *("personalize", "query"),
-        "model export",
-        "model ngrams",
+        *("model export", "model ngrams", "model average"),
         *("runs list", "runs show", "runs compare", "runs plot", "runs forget"),
         *("personal on", "personal off", "personal status", "personal list", "personal forget"),
         *("personal export", "personal import", "personal block", "personal unblock"),
