@@ -65,7 +65,8 @@ def tell_without_ngrams(folder: Path) -> None:
     """Say that a new bundle has none of the n-grams of what it was made of, and how to make its own."""
     again = shlex.join(["nwp", "model", "ngrams", "CORPUS", "--model", str(folder), "--out", "DIR"])
     err().print(
-        "n-grams are left out: how much they count was learnt beside other weights. New ones:\n"
+        "n-grams are left out: how much they count was learnt beside other weights. New ones, of a "
+        "corpus you have:\n"
         f"  {again}"
     )
 

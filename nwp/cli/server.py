@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from nwp.cli.output import err, figure, megabytes, out, percent, print_json
+from nwp.cli.output import err, figure, megabytes, out, percent, print_json, tell_without_ngrams
 from nwp.cli.query import (
     Epsilon,
     MinUsers,
@@ -277,6 +277,8 @@ def train(
         f"{megabytes(result['bytes_up'])} of updates and counts up, no message\n"
         f"next:  {shlex.join(['nwp', 'prompt', '--model', str(out_folder)])}"
     )
+    if result.get("ngrams_left_out"):
+        tell_without_ngrams(out_folder)
 
 
 @app.command("query")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nwp.cli.output import err, figure, megabytes, out, percent, print_json
+from nwp.cli.output import err, figure, megabytes, out, percent, print_json, tell_without_ngrams
 from nwp.cli.reading import Columns, Dates, Form, Me, SkipBad, read_corpus
 from nwp.cli.tracking import MLflowAddress, Record, TensorBoardFolder
 from nwp.errors import Interrupted
@@ -456,6 +456,8 @@ def train(
         f"next:  {shlex.join(['nwp', 'evaluate', corpus, '--model', str(out_folder)])}    "
         f"{shlex.join(['nwp', 'prompt', '--model', str(out_folder)])}"
     )
+    if result.get("ngrams_left_out"):
+        tell_without_ngrams(out_folder)
 
 
 def _waited_for(result: dict[str, Any]) -> str:

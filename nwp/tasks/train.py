@@ -292,7 +292,10 @@ def finished_bundle(
     corpus: str, words: int | None, options: TrainOptions, trained: Trained, command: str
 ) -> Bundle:
     """The best weights, and all that a reader of the model card wants to know of them: the corpus's
-    name, and how many words it has, where that is known."""
+    name, and how many words it has, where that is known.
+
+    N-grams of the bundle it began from are left out: how much they count was learnt beside other weights.
+    """
     plan, state = trained.plan, trained.state
     model = NextWordModel(plan.model)
     model.set_weights(state.best_weights)
@@ -311,7 +314,13 @@ def finished_bundle(
         "command": command,
         **({"devices": list(state.devices)} if set(state.devices) - {CPU} else {}),
     }
-    return replace(trained.beginning, tensors=model.tensors(), about=about, storage=options.storage)
+    return replace(
+        trained.beginning,
+        tensors=model.tensors(),
+        about=about,
+        storage=options.storage,
+        expert=None,
+    )
 
 
 def result_of(trained: Trained, seconds: float) -> dict[str, Any]:
@@ -334,6 +343,7 @@ def result_of(trained: Trained, seconds: float) -> dict[str, Any]:
         "late": sum(report.late for report in state.history),
         "abandoned": sum(bool(report.abandoned) for report in state.history),
         "waited": round(sum(report.waited for report in state.history), 3),
+        "ngrams_left_out": trained.beginning.expert is not None,
     }
 
 
