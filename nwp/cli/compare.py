@@ -98,6 +98,10 @@ def print_comparison(compared: Compared) -> None:
     out().print(table)
     for pair in found["pairs"]:
         out().print(_sentence(pair), soft_wrap=False)
+    if without := found.get("without_ngrams"):
+        names = ", ".join(without)
+        first = found["models"][0]["model"]
+        out().print(f"Without n-grams, which {first} has: {names}.", soft_wrap=False)
 
 
 def _sentence(pair: dict[str, Any]) -> str:

@@ -191,6 +191,9 @@ def print_table(evaluation: Evaluation) -> None:
             f"The last columns are perplexities of others on the same words. {lines}",
             soft_wrap=False,
         )
+    if without := found.get("without_ngrams"):
+        names = ", ".join(_TITLES[name] for name in without)
+        out().print(f"Without n-grams, which this model has: {names}.", soft_wrap=False)
 
 
 def rows_by_perplexity(evaluation: Evaluation) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from nwp.evaluation.scoring import Predictor, count_group, count_rows, count_wit
 from nwp.federated.finetuning import FineTuning, tune_at
 from nwp.federated.local import LocalWork, seed_for
 from nwp.model.config import ModelConfig
+from nwp.model.expert import Expert
 from nwp.model.lstm import FloatArray
 from nwp.text.spelling import Letters
 from nwp.text.vocabulary import Encoded
@@ -29,6 +30,9 @@ NAMES = (UNIGRAM, TRIGRAM, LOCAL, UNTRAINED, CENTRAL, PERSONAL)
 USUAL = (UNIGRAM, TRIGRAM, LOCAL, UNTRAINED)
 # These pool everybody's text: what federated learning does without.
 POOLED = (UNIGRAM, TRIGRAM, CENTRAL)
+# These are LSTMs alone, also where the model has an n-gram expert beside it: how much that counts was
+# learnt beside the model's own weights. `PERSONAL` goes on from those, and has the expert as the model does.
+ALONE = (LOCAL, UNTRAINED, CENTRAL)
 
 # Learning rates that are tried, as factors of the federated run's: from the start weights, and on top
 # of the shared model, from which a user's few messages should not lead far away.
@@ -86,10 +90,12 @@ def own_models(
     tuning: Tuning,
     words: tuple[str, ...],
     users: Sequence[tuple[Parts, int]],
+    expert: Expert | None = None,
 ) -> Rows:
     """Counts of each user's own model on their own test part, as good as it can be made from `start`;
-    `users` is parts and seed."""
-    return np.concatenate([_own(start, config, tuning, words, parts, s) for parts, s in users])
+    `users` is parts and seed. With an `expert` each is chosen and counted mixed with it."""
+    found = [_own(start, config, tuning, words, parts, seed, expert) for parts, seed in users]
+    return np.concatenate(found)
 
 
 def _own(
@@ -99,12 +105,14 @@ def _own(
     words: tuple[str, ...],
     parts: Parts,
     seed: int,
+    expert: Expert | None,
 ) -> Rows:
     tuned = [
-        tune(start, config, tuning, rate, parts.train, [parts.valid], seed) for rate in tuning.rates
+        tune(start, config, tuning, rate, parts.train, [parts.valid], seed, expert)
+        for rate in tuning.rates
     ]
     best = min(tuned, key=lambda found: found[0])[1]
-    return count_group(best, config, words, [parts.test], [parts.letters])[0]
+    return count_group(best, config, words, [parts.test], [parts.letters], expert)[0]
 
 
 def tune(
@@ -115,9 +123,10 @@ def tune(
     train: Encoded,
     valid: Sequence[Encoded],
     seed: int,
+    expert: Expert | None = None,
 ) -> tuple[float, FloatArray]:
     """Train from `start` at one rate; the least loss on valid messages (mean nats a known word, before
-    the first pass or after any) and the weights that have it."""
+    the first pass or after any; mixed with an `expert`, if there is one) and the weights that have it."""
     every = join(valid)
     how = FineTuning(tuning.work, tuning.passes, tuning.patience)
     found = tune_at(
@@ -126,15 +135,18 @@ def tune(
         how,
         tuning.work.learning_rate * rate,
         train,
-        lambda weights: known_loss(weights, config, every),
+        lambda weights: known_loss(weights, config, every, expert),
         seed,
     )
     return found.loss, found.weights
 
 
-def known_loss(weights: FloatArray, config: ModelConfig, data: Encoded) -> float:
-    """Mean nats a known word under flat weights; 0 without any, so that nothing is better."""
-    counts = count_rows(weights, config, [data])[0]
+def known_loss(
+    weights: FloatArray, config: ModelConfig, data: Encoded, expert: Expert | None = None
+) -> float:
+    """Mean nats a known word under flat weights, mixed with an `expert`, if there is one; 0 without any
+    such word, so that nothing is better."""
+    counts = count_rows(weights, config, [data], expert)[0]
     known, nll = (counts[COLUMNS.index(name)] for name in ("known", "nll"))
     return float(nll / max(known, 1.0))
 

@@ -204,9 +204,14 @@ def count_rows(
     return count_each(scored, every, [len(user.targets) for user in users])
 
 
-def count_users(weights: FloatArray, config: ModelConfig, users: Sequence[Encoded]) -> list[Counts]:
+def count_users(
+    weights: FloatArray,
+    config: ModelConfig,
+    users: Sequence[Encoded],
+    expert: Expert | None = None,
+) -> list[Counts]:
     """The same as one `Counts` a user."""
-    return [Counts.from_row(row) for row in count_rows(weights, config, users)]
+    return [Counts.from_row(row) for row in count_rows(weights, config, users, expert)]
 
 
 def join(users: Sequence[Encoded]) -> Encoded:

@@ -117,6 +117,12 @@ def _personal_card(settings: Mapping[str, Any], parameters: int) -> str:
             ("top3", "top-3", ".1%"),
         )
     )
+    grams = ""
+    if told := about.get("ngrams"):
+        grams = (
+            f"| n-grams | those of the bundle it began from: {told['pairs']:,} pairs and "
+            f"{told['triples']:,} triples; all figures count them |\n"
+        )
     chosen = (
         "chosen on the ninth tenth" if own["chosen"] else "a careful default: too few to choose by"
     )
@@ -133,7 +139,7 @@ phrases can be drawn out that were trained on. It is for that person's own machi
 | fine-tuning | {own["passes"]} pass(es) of plain SGD, learning rate {own["learning_rate"]} \
 and {own["share"]:.0%} of the way there ({chosen}); batches of {own["batch"]}, gradients no longer than \
 {own["clip_norm"]}, seed {own["seed"]} |
-{rows}
+{grams}{rows}
 
 Before → after, on this person's messages: valid is the ninth tenth in order of time, test the last,
 which nothing was chosen by. Targets are words, lower-cased; an unknown word counts as wrong in top-k and

@@ -21,6 +21,7 @@ from nwp.files import write_atomic
 from nwp.report import words
 from nwp.report.colors import DARK, LIGHT, variables
 from nwp.report.data import (
+    BASELINES,
     FEW,
     Open,
     Payload,
@@ -146,6 +147,7 @@ def render(payload: Payload) -> str:
         examples=_examples(found),
         open_examples=_EXAMPLES,
         baselines=_baselines(found),
+        without_ngrams=_without_ngrams(found),
         calibration=part(found, "calibration"),
         traffic=words.traffic(found),
         private="privacy" in found,
@@ -280,6 +282,13 @@ def _baselines(payload: Payload) -> list[tuple[str, Mapping[str, Any], bool]]:
     return sorted(
         [("This model", summary, True), *found], key=lambda row: float(row[1]["perplexity"])
     )
+
+
+def _without_ngrams(payload: Payload) -> str:
+    """The baselines that have no n-grams where the model has, by their names for people."""
+    told = payload.get("without_ngrams")
+    names = told if isinstance(told, list) else []
+    return "; ".join(BASELINES[name] for name in BASELINES if name in names)
 
 
 def _privacy(payload: Payload) -> dict[str, Any] | None:

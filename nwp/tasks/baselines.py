@@ -26,6 +26,7 @@ from nwp.evaluation.counts import Counts, Rows
 from nwp.evaluation.scoring import chunks, count_group, join
 from nwp.federated.local import LocalWork
 from nwp.model.bundle import Bundle
+from nwp.model.expert import Expert
 from nwp.model.lstm import FloatArray
 from nwp.tasks.start import start_weights
 from nwp.text.spelling import Speller, spell
@@ -70,8 +71,9 @@ def count_beside(
     start = start_weights(bundle.config, bundle.frequencies, seed)
     pairs = list(zip(users, seeds(sorted(corpus.users), seed), strict=True))
 
-    def own(begin: FloatArray, how: Tuning) -> Iterator[Rows]:
-        tasks = [(bundle.config, how, bundle.vocabulary.words, g) for g in chunks(pairs, 2)]
+    def own(begin: FloatArray, how: Tuning, expert: Expert | None = None) -> Iterator[Rows]:
+        words = bundle.vocabulary.words
+        tasks = [(bundle.config, how, words, group, expert) for group in chunks(pairs, 2)]
         done = 0
         for rows in engine.run(own_models, begin, tasks):
             done += len(rows)
@@ -85,7 +87,7 @@ def count_beside(
         elif name == LOCAL:
             rows = np.concatenate(list(own(start, tuning)))
         elif name == PERSONAL:
-            rows = np.concatenate(list(own(weights, tuning.gentle())))
+            rows = np.concatenate(list(own(weights, tuning.gentle(), bundle.expert)))
         else:
             flat = start
             if name == CENTRAL:

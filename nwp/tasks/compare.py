@@ -21,11 +21,14 @@ from nwp.tasks.evaluate import EvaluateOptions, evaluate_bundle
 
 @dataclass(frozen=True)
 class Compared:
-    """Each model's counts by user, by its name, and each but the first held against the first."""
+    """Each model's counts by user, by its name, and each but the first held against the first.
+
+    `without_ngrams` as for `Evaluation`."""
 
     users: Sequence[str]
     models: Mapping[str, Rows]
     pairs: Mapping[str, Comparison]
+    without_ngrams: Sequence[str] = ()
 
     def as_json(self) -> dict[str, Any]:
         """What `nwp compare --json` prints; users who gain or lose most are told by name."""
@@ -46,6 +49,7 @@ class Compared:
                 {"first": first, "second": name, **_named(pair.as_json(), names)}
                 for name, pair in self.pairs.items()
             ],
+            **({"without_ngrams": list(self.without_ngrams)} if self.without_ngrams else {}),
         }
 
 
@@ -81,17 +85,19 @@ def compare_models(
     bundle = next((model for model in models if not kind_of(model)), None)
     words = load_bundle(bundle).vocabulary if bundle else None
     rows: dict[str, Rows] = {}
+    without: Sequence[str] = ()
     users = sorted(corpus.users)
     for i, model in enumerate(models):
         found = evaluate_bundle(
             corpus, model, options if i == 0 else replace(options, baselines=()), watch, words
         )
         rows[_unused(model.name or str(model), rows)] = found.rows
+        without = without or found.without_ngrams
         for name, counts in found.baselines.items():
             rows[name] = np.array([counts[user].as_row() for user in users])
     first = next(iter(rows.values()))
     pairs = {name: compare(first, mine) for name, mine in list(rows.items())[1:]}
-    return Compared(users, rows, pairs)
+    return Compared(users, rows, pairs, without)
 
 
 def _unused(name: str, taken: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ from nwp import __version__
 from nwp.corpus.split import part_of
 from nwp.corpus.types import Corpus
 from nwp.errors import BadCorpus, BadMessage, BadSettings, NoQuorum, Refused
-from nwp.evaluation.baselines import NAMES, POOLED, TRIGRAM, UNIGRAM
+from nwp.evaluation.baselines import ALONE, NAMES, POOLED, TRIGRAM, UNIGRAM
 from nwp.evaluation.conventions import conventions_json
 from nwp.evaluation.counts import COLUMNS, Counts, Rows, metrics
 from nwp.evaluation.examples import Example, pick
@@ -53,7 +53,8 @@ _FREQUENT = 10_000
 class Evaluation:
     """Counts by user (empty when they are withheld), their sum, slices of all users, and baselines'
     counts by user; what was evaluated on what, and how long it took, is in `about`. `noisy` are deciles
-    over users whose rows are withheld; `curve` has the rounds of the run that made the model, where that
+    over users whose rows are withheld; `without_ngrams` names the baselines that are an LSTM alone where
+    the model has n-grams beside it; `curve` has the rounds of the run that made the model, where that
     lies beside it, and `held_out` are the users whom that run did not train on."""
 
     users: Mapping[str, Counts]
@@ -66,6 +67,7 @@ class Evaluation:
     noisy: Mapping[str, Any] | None = None
     curve: Sequence[Mapping[str, Any]] = ()
     held_out: Sequence[str] = ()
+    without_ngrams: Sequence[str] = ()
 
     @property
     def rows(self) -> Rows:
@@ -104,6 +106,8 @@ class Evaluation:
                 name: {**metrics(summed(users)), "central": name in POOLED}
                 for name, users in self.baselines.items()
             }
+        if self.without_ngrams:
+            found["without_ngrams"] = list(self.without_ngrams)
         return found
 
 
@@ -199,6 +203,7 @@ def evaluate(
         about=_about(corpus, name, bundle, options, seconds),
         examples=pick(corpus, bundle, weights, options.part, options.examples),
         noisy=noisy,
+        without_ngrams=[name for name in others if name in ALONE and bundle.expert is not None],
     )
 
 

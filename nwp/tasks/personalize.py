@@ -177,6 +177,9 @@ def fine_tuned(
 ) -> Outcome:
     """Fine-tune for the writer of these messages, which are in order of time.
 
+    N-grams that the bundle has stay beside the new weights, and what is chosen and counted is the mixture,
+    as it will suggest. The way to the new weights is short: how much n-grams count is left as it was.
+
     BadCorpus when there is no word to train on.
     """
     set_threads(1)
@@ -187,12 +190,12 @@ def fine_tuned(
             "there is no message to train on",
             "The first eight of ten are trained on: it takes two or more with words.",
         )
-    config, start = bundle.config, weights_of(bundle)
+    config, start, expert = bundle.config, weights_of(bundle), bundle.expert
     chosen = valid.messages >= FEW
     seed = seed_for(options.seed, "personalize")
 
     def measure(weights: FloatArray) -> float:
-        return known_loss(_as_read(bundle, weights), config, valid)
+        return known_loss(_as_read(bundle, weights), config, valid, expert)
 
     def told_of(rate: float, passes: int, loss: float) -> None:
         watch(rate, passes, math.exp(min(loss, _LARGEST)) if known else None)
@@ -207,7 +210,7 @@ def fine_tuned(
         if not loss <= measure(start):
             found = Tuned(0.0, start)
     weights = _as_read(bundle, found.weights)
-    counts = [count_users(w, config, [valid, test]) for w in (start, weights)]
+    counts = [count_users(w, config, [valid, test], expert) for w in (start, weights)]
     (valid_before, test_before), (valid_after, test_after) = counts
     return Outcome(
         weights,

@@ -14,6 +14,7 @@ from nwp.evaluation.scoring import count_users, join, score
 from nwp.federated.kernel import Kernel
 from nwp.federated.local import LocalWork, train_user
 from nwp.model.config import ModelConfig
+from nwp.model.expert import Expert, Order, usual_weights
 from nwp.text.spelling import Letters
 from nwp.text.vocabulary import END, FIRST_OUTPUT, FIRST_WORD, UNKNOWN, Encoded
 
@@ -191,6 +192,26 @@ def test_users_do_not_learn_from_one_another(users):
     alone = [local_only(START, CONFIG, WORK, 2, [(u, 3)])[0] for u in users]
     assert local_only(START, CONFIG, WORK, 2, [(u, 3) for u in users]) == alone
     assert local_only(START, CONFIG, WORK, 2, [(u, 3) for u in users[::-1]]) == alone[::-1]
+
+
+def test_with_an_expert_the_mixture_is_chosen_and_counted(laid):
+    parts = parts_of(train=laid([ONE] * 4), valid=laid([ONE]), test=laid([ONE] * 2))
+    last, words = np.array([6, 7, 8]), np.array([7, 8, 6]) - FIRST_OUTPUT
+    none = np.zeros(0, np.int64)
+    pairs = Order.of(last, words, np.full(3, 9))
+    expert = Expert(3, pairs, Order.of(none, none, none), usual_weights())
+    tuning = Tuning(WORK, 0)
+
+    (alone,) = plainly(own_models(START, CONFIG, tuning, WORDS, [(parts, 1)]))
+    (mixed,) = plainly(own_models(START, CONFIG, tuning, WORDS, [(parts, 1)], expert))
+
+    assert [columns(mixed)] == [
+        columns(each) for each in count_users(START, CONFIG, [parts.test], expert)
+    ]
+    assert mixed.nll < alone.nll - 1
+    loss, best = tune(START, CONFIG, Tuning(WORK, 3), 1.0, parts.train, [parts.valid], 1, expert)
+    (found,) = count_users(best, CONFIG, [parts.valid], expert)
+    assert loss == pytest.approx(found.nll / found.known)
 
 
 def test_the_start_weights_are_left_alone(users):

@@ -278,6 +278,14 @@ def test_hostile_text_is_text(payload: Payload, quick: None) -> None:
         payload["baselines"].pop(text)
 
 
+def test_baselines_without_the_models_ngrams_are_named(payload: Payload) -> None:
+    payload["without_ngrams"] = ["central", "untrained", "<script>"]
+
+    html = render(payload)
+
+    assert "Without any: Untrained model; The same model, trained centrally.</p>" in html
+
+
 def test_hostile_text_in_plots_is_text(payload: Payload) -> None:
     slices = [row for rows in payload["slices"].values() for row in rows]
     for text, row in zip(HOSTILE * 2, slices, strict=False):
