@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nwp.cli.evaluate import Model
-from nwp.cli.output import megabytes, out, print_json, tell_without_ngrams
+from nwp.cli.output import err, megabytes, out, print_json, tell_without_ngrams
 from nwp.cli.reading import Columns, Dates, Form, Me, SkipBad, read_corpus
 from nwp.cli.train import Corpus, EngineName, Json, Processes, RayAddress, Workers, repeatable
 
@@ -126,18 +126,23 @@ def ngrams(
 
     Example:  nwp model ngrams messages.jsonl.gz --model my-model --out my-keyboard
     """
+    from nwp.cli.progress import answering
     from nwp.model.bundle import default_bundle
     from nwp.tasks.ngrams import NgramsOptions, add_ngrams
 
     found = read_corpus(corpus, form, columns, dates, me, skip_bad_lines=skip_bad_lines)
-    result = add_ngrams(
-        found,
-        model or default_bundle(),
-        out_folder,
-        NgramsOptions(k, workers, processes, engine, ray_address),
-        command=repeatable(),
-        force=force,
-    )
+    with answering() as watch:
+        result = add_ngrams(
+            found,
+            model or default_bundle(),
+            out_folder,
+            NgramsOptions(k, workers, processes, engine, ray_address),
+            command=repeatable(),
+            force=force,
+            watch=watch,
+        )
+    for worker, reason in result["absent"].items():
+        err().print(f"{worker} took no part: {reason}")
     if as_json:
         print_json(result)
         return

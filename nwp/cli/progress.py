@@ -167,3 +167,18 @@ def fine_tuning() -> Iterator[Callable[[float, int, float | None], None]]:
                 err().print(line)
 
         yield watch
+
+
+@contextmanager
+def answering() -> Iterator[Callable[[str, int, int], None]]:
+    """Show how many workers have answered, while the block runs."""
+    with err().status("asking the workers") if err().is_terminal else nullcontext() as live:
+
+        def watch(doing: str, done: int, workers: int) -> None:
+            line = f"{doing}: {done} of {workers} workers have answered"
+            if live is not None:
+                live.update(line)
+            elif done and (done == workers or done % max(workers // 4, 1) == 0):
+                err().print(line)
+
+        yield watch

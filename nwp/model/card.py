@@ -68,11 +68,13 @@ def _grams(told: Mapping[str, Any] | None) -> str:
     """What the n-gram expert is, where there is one."""
     if not told:
         return ""
+    absent = told.get("absent")
+    without = f" ({absent} of which did not answer)" if absent else ""
     return f"""## N-grams
 
 Beside the LSTM a table of {told["pairs"]:,} pairs and {told["triples"]:,} triples of words speaks: those that
-{told["k"]} users of one worker wrote, counted on the workers over {told["corpus"]}. How much they count was \
-learnt on the validation
+{told["k"]} users of one worker wrote, counted on the workers{without} over {told["corpus"]}. \
+How much they count was learnt on the validation
 parts. The validation above is of the LSTM alone.
 
 To make them again: `{told["command"]}`; plan {told["plan"][:16]}

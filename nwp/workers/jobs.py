@@ -31,6 +31,11 @@ def request_name(digest: str, number: int, phase: Phase) -> str:
     return f"{digest[:16]}.{number}.{phase.name}"
 
 
+def phase_of(name: str) -> str:
+    """The phase that a request's message, or its answer's, belongs to, by its name."""
+    return name.rpartition(".")[2] if is_request(name) else ""
+
+
 def is_request(name: str) -> bool:
     """May a message of this name be a request, or its answer?"""
     return _REQUEST.fullmatch(name) is not None

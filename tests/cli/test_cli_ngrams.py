@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from nwp.tasks.evaluate import EvaluateOptions, evaluate_bundle
 from nwp.tasks.ngrams import NgramsOptions, add_ngrams
 from nwp.tasks.start import weights_of
 from nwp.text.vocabulary import encode
+from nwp.workers.simulation import Simulation
 
 FEW = ("--processes", "1", "--workers", "2")
 
@@ -92,6 +94,22 @@ def test_nothing_but_a_bundle_is_replaced(nwp: Nwp, small: Path, own_place: Path
     model = shipped("models") / "sample"
     assert "begin from" in nwp(*words, "--model", model, "--out", model).error("bad-input")
     assert [file.name for file in (own_place / "diary").iterdir()] == ["today"]
+
+
+def test_it_tells_how_many_workers_have_answered_and_why_others_have_not(
+    nwp: Nwp, small: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusing = functools.partial(Simulation, refusing=frozenset({"worker-2"}))
+    monkeypatch.setattr("nwp.tasks.ngrams.Simulation", refusing)
+
+    done = nwp("model", "ngrams", small, "--model", bundle, *FEW, "--out", "some", "--json")
+
+    assert set(done.result()["absent"]) == {"worker-2"}
+    assert "counting n-grams: 1 of 2 workers have answered" in done.err
+    assert "learning how much they count: 1 of 2 workers have answered" in done.err
+    assert "worker-2 took no part: " in done.err
+    card = Path("some/README.md").read_text()
+    assert "workers (1 of which did not answer) over small.jsonl" in card
 
 
 def test_too_few_users_on_each_worker_are_told(nwp: Nwp, small: Path, tmp_path: Path) -> None:
