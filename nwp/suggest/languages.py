@@ -133,8 +133,11 @@ class Languages:
         """Words of the text that neither knows and that may be offered again, as `Suggester.recent`."""
         before = read_of(text)
         if (last := self._recent)[0] != before:
-            self._recent = last = (before, recent(before, self._is_known))
+            self._recent = last = (before, recent(before, self._is_known, self._is_slip))
         return last[1]
+
+    def _is_slip(self, word: str) -> bool:
+        return any(one.is_slip(word) for one in self._pair)
 
     def _is_known(self, word: str) -> bool:
         return word in self.vocabulary.index or any(word in one.blocking for one in self._pair)

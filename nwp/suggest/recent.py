@@ -4,6 +4,10 @@ A cache beside a model (Kuhn and De Mori 1990, "A cache-based natural language m
 recognition") of the text that is being read, and of nothing else: it is made anew from the text and kept
 no longer. Of the unknown word's probability each such word gets its share of those that were typed; so
 many are left to others as have been new (Witten and Bell 1991, "The zero-frequency problem", method C).
+
+A word without a capital that was typed once and is one slip of the finger from a common word is taken for
+that slip, and not offered. In every seventh message of IRC 918 of 5,770 unknown words in small letters are
+such; 1.0% of them come again in their message, of the others 2.2%.
 """
 
 from __future__ import annotations
@@ -37,8 +41,13 @@ class Recent:
     index: Index
 
 
-def recent(before: str, known: Callable[[str], bool]) -> Recent:
-    """The unknown words of the text before the half-typed one; `known` says which to leave out.
+def recent(
+    before: str,
+    known: Callable[[str], bool],
+    slip: Callable[[str], bool] = lambda word: False,
+) -> Recent:
+    """The unknown words of the text before the half-typed one; `known` says which to leave out, `slip`
+    which to leave out unless they come twice or with a capital.
 
     Where a number has been begun ("at 14:"), what is left of those that began so is among them ("30").
     """
@@ -58,6 +67,9 @@ def recent(before: str, known: Callable[[str], bool]) -> Recent:
         counts[word] += 1
         ways = written.setdefault(word, {})
         ways[surface] = (ways.get(surface, (0, 0))[0] + 1, match.start())
+    for word in [word for word, count in counts.items() if count == 1]:
+        if word in written[word] and slip(word):
+            del counts[word]
     words = tuple(counts)
     return Recent(
         words,

@@ -34,6 +34,7 @@ APOSTROPHE = 0.25
 ENOUGH = 3  # letters, to look for slips where words begin with what is typed
 
 _LAST = "\U0010ffff"
+_NOWHERE = (0, 0)
 _BRANCHES = (
     128  # letters looked at in one place; scripts with more of them have no slips of letters
 )
@@ -91,7 +92,11 @@ class Index:
     def fits(self, prefix: str, allowed: Allowed) -> Fits:
         """The words that begin with a prefix, and those of which it may be a slip."""
         start, stop = self._span(prefix, 0, len(self._words))
-        slips = [slip for slip in self._slips(prefix, allowed) if slip[0] < slip[1]]
+        slips = [
+            (*span, chance)
+            for stem, low, high, chance in self._slips(prefix, allowed)
+            if (span := self._span(stem, low, high)) != _NOWHERE
+        ]
         if not slips:
             places = np.sort(self._places[start:stop])
             return Fits(places, np.ones(len(places)))
@@ -108,11 +113,21 @@ class Index:
         """Where the words lie that begin with a prefix, of those from `low` to `high`."""
         start = bisect.bisect_left(self._words, prefix, low, high)
         if start == high or not self._words[start].startswith(prefix):
-            return start, start
+            return _NOWHERE
         return start, bisect.bisect_left(self._words, prefix + _LAST, start, high)
 
-    def _slips(self, typed: str, allowed: Allowed) -> Iterator[tuple[int, int, float]]:
-        """Where words lie that one slip made begin as typed, and the chance of that slip.
+    def meant(self, typed: str) -> IntArray:
+        """The places, int64 (n,), of the words that one slip turns into what is typed, whole words both."""
+        found = []
+        for word, low, high, _ in self._slips(typed, allowed_for(typed, True)):
+            at = bisect.bisect_left(self._words, word, low, high)
+            if at < high and self._words[at] == word:
+                found.append(at)
+        return self._places[np.array(found, np.int64)]
+
+    def _slips(self, typed: str, allowed: Allowed) -> Iterator[tuple[str, int, int, float]]:
+        """What one slip made begin as typed: how it begins, words between which it would lie, and the
+        chance of that slip.
 
         The word and what is typed agree up to the slip. So it is enough to go down the letters typed as
         long as words agree, and to look at each place what else comes next.
@@ -122,7 +137,7 @@ class Index:
             head, rest = typed[:i], typed[i + 1 :]
             share = FIRST if i == 0 else 1.0
             if allowed == Allowed.ALL and (extra := share * _extra(typed, i)):
-                yield *self._span(head + rest, low, high), extra
+                yield head + rest, low, high, extra
             following = (low, low)
             # The word that ends here, if there is one, comes first.
             at = low + (low < high and len(words[low]) == i)
@@ -135,14 +150,13 @@ class Index:
                 if other == letter:
                     following = (at, stop)
                 elif other == "'":
-                    yield *self._span(stem + letter + rest, at, stop), APOSTROPHE
+                    yield stem + letter + rest, at, stop, APOSTROPHE
                 elif allowed == Allowed.ALL:
-                    yield *self._span(stem + letter + rest, at, stop), share * MISSING
+                    yield stem + letter + rest, at, stop, share * MISSING
                     if letter in (near := NEAR.get(other, "")):
-                        yield *self._span(stem + rest, at, stop), share * NEIGHBOUR / len(near)
+                        yield stem + rest, at, stop, share * NEIGHBOUR / len(near)
                     if rest[:1] == other:
-                        swapped = stem + letter + rest[1:]
-                        yield *self._span(swapped, at, stop), share * SWAPPED
+                        yield stem + letter + rest[1:], at, stop, share * SWAPPED
                 at = stop
             low, high = following
             if low == high:

@@ -9,6 +9,7 @@ terminal.
 
 from __future__ import annotations
 
+import functools
 import re
 import threading
 from dataclasses import dataclass, field, replace
@@ -24,7 +25,7 @@ from nwp.suggest.ranking import best
 from nwp.suggest.recent import Recent, recent
 from nwp.suggest.slips import Fits, Index, fitting
 from nwp.text.tokenizer import Mark, Tokens, normalize, surfaces_of, tokenize
-from nwp.text.vocabulary import FIRST_OUTPUT, UNKNOWN, Vocabulary, context_ids
+from nwp.text.vocabulary import FIRST_OUTPUT, FIRST_WORD, UNKNOWN, Vocabulary, context_ids
 
 if TYPE_CHECKING:
     from nwp.model.bundle import Bundle
@@ -38,6 +39,9 @@ _SENTENCE_ENDS = {Mark.PERIOD, Mark.QUESTION, Mark.EXCLAMATION, Mark.LINE}
 _SPACE = re.compile(r"\s")
 # Looked for from the end backwards, so that a long text costs no more than its last word.
 _WORD_REVERSED = re.compile(r"['’]?[^\W_]+(?:['’][^\W_]+)*")
+# Words that come first in a vocabulary, which is in order of how common they are: slips are mostly of these.
+_COMMON = 2000
+_JUDGED = 1024  # words of which it is remembered whether they are slips
 # States kept for going back; a context can't have more words than two blocks of characters.
 _KEPT = 4 * BLOCK
 
@@ -106,6 +110,7 @@ class Suggester:
         self._memory = _Memory(runtime)
         self._lock = threading.Lock()
         self._recent: tuple[str, Recent] = ("", recent("", self._is_known))
+        self.is_slip = functools.lru_cache(_JUDGED)(self._is_slip)
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, *, exact: bool = False) -> Self:
@@ -146,8 +151,12 @@ class Suggester:
         """Unknown words of the text that may be offered again; none while nothing is typed."""
         before = read_of(text)
         if (last := self._recent)[0] != before:  # the letters of one word share what is before it
-            self._recent = last = (before, recent(before, self._is_known))
+            self._recent = last = (before, recent(before, self._is_known, self.is_slip))
         return last[1]
+
+    def _is_slip(self, word: str) -> bool:
+        """Is a word one slip from a common word of the vocabulary?"""
+        return not self.exact and bool((self._index.meant(word) < FIRST_WORD + _COMMON).any())
 
     def _is_known(self, word: str) -> bool:
         """Is this a word of the vocabulary, or one that is never suggested?"""

@@ -93,6 +93,41 @@ def test_blocked_words_are_not_offered_again() -> None:
     assert words(SMALL.suggest("see Faggot. Fagg")) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "offered"),
+    [
+        ("hllo kate. hll", False),  # a letter left out
+        ("helllo kate. helll", False),  # one too many
+        ("hlelo kate. hle", False),  # two swapped
+        ("hekko hello. hekk", True),  # two slips
+        ("hllo kate hllo. hll", True),  # it was meant
+        ("Hllo kate. hll", True),  # a name, perhaps
+        ("hellos hello. hellos", True),  # no key beside
+        ("zyx hello. zy", True),
+        ("30 kate. 3", True),  # digits are no slips
+    ],
+)
+def test_a_slip_of_a_common_word_is_offered_only_after_it_came_twice(
+    text: str, offered: bool
+) -> None:
+    typed = text.rsplit(maxsplit=1)[-1]
+
+    found = words(SMALL.suggest(text, 9))
+
+    assert any(w.lower().startswith(typed) and w not in WORDS for w in found) == offered
+
+
+def test_only_common_words_are_taken_to_have_been_meant() -> None:
+    rare = [f"x{i:04}" for i in range(2000)] + ["hello"]
+
+    assert "hllo" in words(make(rare).suggest("hllo hll", 9))
+    assert "hllo" not in words(make(rare[::-1]).suggest("hllo hll", 9))
+
+
+def test_who_wants_words_as_typed_has_no_slips() -> None:
+    assert words(make(WORDS, exact=True).suggest("hllo hll", 9)) == ["hllo"]
+
+
 def test_each_text_has_its_own() -> None:
     assert words(SMALL.suggest("see Zyx. zy")) == ["Zyx"]
     assert words(SMALL.suggest("see you. zy")) == []
