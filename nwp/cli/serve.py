@@ -9,7 +9,7 @@ import typer
 
 from nwp.cli.evaluate import Model
 from nwp.cli.output import err, out, print_json
-from nwp.cli.suggest import Beside
+from nwp.cli.suggest import Beside, Exact
 from nwp.cli.train import Json
 
 
@@ -37,6 +37,7 @@ def serve(
             "Whoever may ask this server can be suggested them.",
         ),
     ] = False,
+    exact: Exact = False,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -69,7 +70,7 @@ def serve(
             _open(address.page)
 
     bundles = load_bundles(model or default_bundle(), beside)
-    models = models_of(*bundles, personal=require if personal else None)
+    models = models_of(*bundles, personal=require if personal else None, exact=exact)
     if personal:  # it is told now, not at the first key, that learning is off
         next(iter(models.values())).make()
     with contextlib.suppress(KeyboardInterrupt):  # how a server ends: no failure

@@ -56,11 +56,12 @@ def models_of(
     beside: Bundle | None = None,
     *,
     personal: Callable[[Suggester | Languages], Suggests] | None = None,
+    exact: bool = False,
 ) -> dict[str, Served]:
     """The models of a bundle by name, the one that answers when none is named first.
 
     With a second bundle, of another language, beside it each is a mixture of two. `personal` makes of a
-    suggester one that knows the person's own words too, and learns.
+    suggester one that knows the person's own words too, and learns. `exact` as for `Suggester`.
     """
     bundles = [bundle] if beside is None else [bundle, beside]
     users = [one.about.get("users") for one in bundles]
@@ -69,7 +70,7 @@ def models_of(
     about = f"Learnt from {whose} people's messages, which never left them."
     if beside is not None:
         about = f"Two languages at once. {about}"
-    shared = _maker(bundles)
+    shared = _maker(bundles, exact)
     found: dict[str, Served] = {}
     if personal is not None:
         mine = "The shared model, and what you have sent, which stays on this machine."
@@ -78,15 +79,15 @@ def models_of(
     if any(one.expert is not None for one in bundles):
         found["network"] = Served(
             "The shared model without its n-grams: the LSTM alone.",
-            _maker([replace(one, expert=None) for one in bundles]),
+            _maker([replace(one, expert=None) for one in bundles], exact),
         )
         found["n-gram"] = Served(
             "The n-grams alone, as keyboards had them before: what often follows one or two words.",
-            _maker(list(map(without_network, bundles))),
+            _maker(list(map(without_network, bundles)), exact),
         )
     found["unigram"] = Served(
         "The same words by how common they are, whatever came before.",
-        _maker(list(map(without_context, bundles))),
+        _maker(list(map(without_context, bundles)), exact),
     )
     return found
 
@@ -143,10 +144,10 @@ class Sessions:
         return self._kept[key]
 
 
-def _maker(bundles: Sequence[Bundle]) -> Callable[[], Suggester | Languages]:
+def _maker(bundles: Sequence[Bundle], exact: bool) -> Callable[[], Suggester | Languages]:
     # The weights, once for all.
     parts = [(runtime_of(one), one.vocabulary) for one in bundles]
     if len(parts) > 1:
         united(*(vocabulary for _, vocabulary in parts))  # now rather than at the first key
 
-    return lambda: suggester_of(*(Suggester(*part) for part in parts))
+    return lambda: suggester_of(*(Suggester(*part, exact=exact) for part in parts))

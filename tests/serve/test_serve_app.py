@@ -446,6 +446,14 @@ def test_a_server_that_does_not_learn_has_no_such_address(app: ASGIApp, learning
     assert "/v1/learn" in ask(learning, "/openapi.json").json()["paths"]
 
 
+def test_exact_forgives_no_slip_whichever_model_answers(app: ASGIApp, shipped: Bundle) -> None:
+    exact = make_app(models_of(shipped, exact=True))
+    for model in ("shared", "unigram"):
+        asked = {"text": "see hwllo", "model": model}
+        assert suggest(exact, asked).json()["suggestions"] == []
+        assert suggest(app, asked).json()["suggestions"][0]["word"] == "hello"
+
+
 def test_an_expert_brings_models_without_it_and_of_it_alone(shipped: Bundle) -> None:
     how, are, bees = (shipped.vocabulary.index[word] for word in ("how", "are", "bees"))
     none = np.zeros(0, np.int64)

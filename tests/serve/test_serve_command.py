@@ -72,6 +72,11 @@ def test_it_answers_until_ctrl_c_and_tells_nothing_of_what_was_typed() -> None:
     assert (out, err) == ("", "Stopped.\n")
 
 
+def test_it_forgives_no_slip_when_told() -> None:
+    with serving("--exact") as (_, told):
+        assert post(told["url"], {"text": "see hwllo"})["suggestions"] == []
+
+
 def test_a_connection_that_idles_does_not_keep_it_from_stopping() -> None:
     with serving() as (child, told):
         port = int(told["url"].rpartition(":")[2].strip("/"))
