@@ -22,7 +22,7 @@ import torch
 from nwp.evaluation.counts import FloatArray, IntArray
 from nwp.evaluation.ranking import Block, from_probabilities
 from nwp.evaluation.scoring import at_once
-from nwp.text.contexts import trigrams
+from nwp.text.contexts import find, followers, starts_of, trigrams
 from nwp.text.vocabulary import BEGIN, FIRST_OUTPUT, Encoded
 
 _USUAL_DISCOUNT = 0.75  # where too little text has no n-gram that counts 1, or none that counts 2
@@ -122,11 +122,10 @@ class KneserNey:
 
 @dataclass(frozen=True)
 class _Level:
-    """The n-grams of one order; what follows context i is `starts[i]:starts[i + 1]`.
+    """The n-grams of one order, as `nwp.text.contexts` lays them out by `contexts` and `starts`.
 
-    P(w | context) = weights + rest P(w | shorter context). `contexts` (contexts,) ascend; `words` are
-    places among the outputs, (n-grams,). `starts` and `rest` are longer: what is not found has rest 1,
-    and nothing follows.
+    P(w | context) = weights + rest P(w | shorter context). `words` are places among the outputs,
+    (n-grams,); `rest` is longer than `contexts` by one: what was never seen has rest 1.
     """
 
     contexts: IntArray
@@ -142,7 +141,7 @@ class _Level:
         totals = np.bincount(at, counts, len(contexts))
         return cls(
             contexts,
-            starts=np.concatenate(([0], np.cumsum(kinds), [len(keys)])),
+            starts=starts_of(kinds),
             rest=np.append(discount * kinds / totals, 1.0),
             words=keys % size - FIRST_OUTPUT,
             weights=(counts - discount) / totals[at],
@@ -150,20 +149,10 @@ class _Level:
 
     def over(self, p: FloatArray, contexts: IntArray) -> None:
         """Turn P(w | shorter context), (n, outputs), into P(w | context) for n contexts, in place."""
-        at = _find(self.contexts, contexts)
+        at = find(self.contexts, contexts)
         p *= self.rest[at][:, None]
-        sizes = self.starts[at + 1] - self.starts[at]
-        rows = np.repeat(np.arange(len(at)), sizes)
-        grams = np.arange(len(rows)) + np.repeat(self.starts[at] - np.cumsum(sizes) + sizes, sizes)
+        rows, grams = followers(self.starts, at)
         p[rows, self.words[grams]] += self.weights[grams]
-
-
-def _find(keys: IntArray, wanted: IntArray) -> IntArray:
-    """Where each wanted key is among sorted different ones; their number for what is not there."""
-    at = np.searchsorted(keys, wanted)
-    there = at < len(keys)
-    there[there] = keys[at[there]] == wanted[there]
-    return np.where(there, at, len(keys))
 
 
 def _lowest(counts: IntArray, discount: float) -> FloatArray:

@@ -24,6 +24,7 @@ from nwp.evaluation.counts import FloatArray, IntArray
 from nwp.evaluation.ranking import Block, from_probabilities
 from nwp.evaluation.scoring import at_once
 from nwp.foreign.arpa import ZERO, Arpa
+from nwp.text.contexts import find, followers, starts_of
 from nwp.text.vocabulary import BEGIN, END, FIRST_OUTPUT, UNKNOWN, Encoded
 
 _NOTHING = 0  # before the begin of a message
@@ -85,7 +86,7 @@ class BackOff:
         p = np.repeat(self.lowest[None], back.shape[1], axis=0)
         node = np.zeros(back.shape[1], np.int64)
         for level, words in zip(self.levels, back, strict=True):
-            node = level.find(node * self.size + words)
+            node = find(level.keys, node * self.size + words)
             level.over(p, node)
         np.maximum(p, _LEAST, out=p)
         p /= p.sum(1, keepdims=True)
@@ -98,9 +99,8 @@ class _Level:
     """Contexts of one length. Their `keys` (contexts,) ascend: the place of the context without its
     first word among those that are shorter by one, times the number of ids, plus the first word.
 
-    What follows context i is `starts[i]:starts[i + 1]` of `words`, places among the outputs, and `p`;
-    `rest` (contexts,) is the back-off weight. `starts` and `rest` are longer: what is not found is
-    the place behind the last, has rest 1, and nothing follows.
+    What follows is laid out as `nwp.text.contexts` says, by `starts`: `words`, places among the outputs,
+    and `p`. `rest` (contexts + 1,) is the back-off weight, 1 for what is not found.
     """
 
     keys: IntArray
@@ -109,20 +109,11 @@ class _Level:
     words: IntArray
     p: FloatArray
 
-    def find(self, keys: IntArray) -> IntArray:
-        """The place of each key, the one behind the last for what is not there."""
-        at = np.searchsorted(self.keys, keys)
-        there = at < len(self.keys)
-        there[there] = self.keys[at[there]] == keys[there]
-        return np.where(there, at, len(self.keys))
-
     def over(self, p: FloatArray, at: IntArray) -> None:
         """Turn P(w | shorter context), (n, outputs), into P(w | context) of n contexts by their
         places, in place."""
         p *= self.rest[at][:, None]
-        sizes = self.starts[at + 1] - self.starts[at]
-        rows = np.repeat(np.arange(len(at)), sizes)
-        grams = np.arange(len(rows)) + np.repeat(self.starts[at] - np.cumsum(sizes) + sizes, sizes)
+        rows, grams = followers(self.starts, at)
         p[rows, self.words[grams]] = self.p[grams]
 
 
@@ -167,10 +158,10 @@ def _level(
             "Write the file again with the program that made it.",
         )
     target = last >= FIRST_OUTPUT
-    counts = np.bincount(at[target], minlength=len(keys) + 1)
+    counts = np.bincount(at[target], minlength=len(keys))
     return _Level(
         keys,
-        starts=np.concatenate(([0], np.cumsum(counts))),
+        starts=starts_of(counts),
         rest=rest,
         words=last[target] - FIRST_OUTPUT,
         p=np.power(10.0, follow.log_p[order][target]),

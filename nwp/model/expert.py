@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nwp.text.contexts import find, followers, starts_of
+
 IntArray = npt.NDArray[np.int64]
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -36,11 +38,12 @@ _PARTS = ("contexts", "uses", "sizes", "words", "shares")
 
 @dataclass(frozen=True)
 class Order:
-    """What followed the contexts of one length: those of context i are `starts[i]:starts[i + 1]`.
+    """What followed the contexts of one length, as `nwp.text.contexts` lays it out.
 
-    `contexts` int64 (contexts,) are ascending keys (`key_of`), `uses` int64 (contexts,) how often each
-    was followed; `starts` int64 (contexts + 1,); `words` int64 (grams,) are places among the outputs,
-    ascending within a context, and `shares` float32 (grams,) sum to one over it.
+    `contexts` int64 (contexts,) are ascending keys (`key_of`), `uses` int64 (contexts + 1,) how often each
+    was followed, 0 at the end for what was never seen; `starts` int64 (contexts + 2,); `words` int64
+    (grams,) are places among the outputs, ascending within a context, and `shares` float32 (grams,)
+    sum to one over it.
     """
 
     contexts: IntArray
@@ -52,28 +55,10 @@ class Order:
     @classmethod
     def of(cls, contexts: IntArray, words: IntArray, counts: IntArray) -> Order:
         """From n-grams, (grams,) each, in order of context and word."""
-        keys, starts, at = np.unique(contexts, return_index=True, return_inverse=True)
-        uses = np.bincount(at, counts, len(keys)).astype(np.int64)
+        keys, at, sizes = np.unique(contexts, return_inverse=True, return_counts=True)
+        uses = np.bincount(at, counts, len(keys) + 1).astype(np.int64)
         shares = (counts / np.maximum(uses[at], 1)).astype(np.float32)
-        return cls(keys, uses, np.append(starts, len(words)), words, shares)
-
-    def find(self, keys: IntArray) -> IntArray:
-        """Where each context is, -1 for one that was never seen."""
-        if not len(self.contexts):
-            return np.full(len(keys), -1)
-        at = np.minimum(np.searchsorted(self.contexts, keys), len(self.contexts) - 1)
-        return np.where(self.contexts[at] == keys, at, -1)
-
-    def uses_of(self, found: IntArray) -> IntArray:
-        """How often contexts that `find` gave were seen."""
-        return np.where(found >= 0, np.append(self.uses, 0)[found], 0)
-
-    def followers(self, found: IntArray) -> tuple[IntArray, IntArray]:
-        """All that followed contexts: which of these (followers,), and its place among the n-grams."""
-        sizes = np.where(found >= 0, np.append(np.diff(self.starts), 0)[found], 0)
-        rows = np.repeat(np.arange(len(found)), sizes)
-        firsts = np.append(self.starts[:-1], 0)[found]
-        return rows, np.arange(len(rows)) + np.repeat(firsts - np.cumsum(sizes) + sizes, sizes)
+        return cls(keys, uses, starts_of(sizes), words, shares)
 
 
 @dataclass(frozen=True)
@@ -95,10 +80,12 @@ class Expert:
 
     def look(self, before: IntArray, last: IntArray) -> Contexts:
         """What is known of n contexts, given the ids of the last two words of each, (n,) both."""
-        pairs = self.pairs.find(key_of(None, last))
-        triples = self.triples.find(key_of(before, last))
-        kinds = kind_of(self.pairs.uses_of(pairs), self.triples.uses_of(triples))
-        there = np.stack([np.ones(len(last), bool), pairs >= 0, triples >= 0], 1)
+        pairs = find(self.pairs.contexts, key_of(None, last))
+        triples = find(self.triples.contexts, key_of(before, last))
+        kinds = kind_of(self.pairs.uses[pairs], self.triples.uses[triples])
+        there = np.ones((len(last), len(SOURCES)), bool)
+        there[:, 1] = pairs < len(self.pairs.contexts)
+        there[:, 2] = triples < len(self.triples.contexts)
         return Contexts(pairs, triples, kinds, there)
 
     def shares_of(self, found: Contexts) -> npt.NDArray[np.float32]:
@@ -118,7 +105,7 @@ class Expert:
         shares = self.shares_of(found)
         p *= shares[:, :1]
         for source, (order, at) in self._places_of(found):
-            rows, grams = order.followers(at)
+            rows, grams = followers(order.starts, at)
             words = order.words[grams]
             columns = words if places is None else places[words]
             # A word follows a context once: no cell is added to twice.
@@ -131,7 +118,7 @@ class Expert:
         each = np.zeros((len(words), len(SOURCES)))
         each[:, 0] = p
         for source, (order, at) in self._places_of(found):
-            rows, grams = order.followers(at)
+            rows, grams = followers(order.starts, at)
             same = order.words[grams] == words[rows]
             each[rows[same], source] = order.shares[grams[same]]
         return each
@@ -187,8 +174,8 @@ def as_arrays(expert: Expert, outputs: int) -> Arrays:
         order: Order = getattr(expert, name)
         found |= {
             f"{name}.contexts": order.contexts,
-            f"{name}.uses": order.uses,
-            f"{name}.sizes": np.diff(order.starts),
+            f"{name}.uses": order.uses[:-1],
+            f"{name}.sizes": np.diff(order.starts)[:-1],
             f"{name}.words": order.words,
             f"{name}.shares": order.shares,
         }
@@ -224,7 +211,7 @@ def from_arrays(arrays: Mapping[str, npt.NDArray[Any]], outputs: int) -> Expert:
 def _order(parts: Mapping[str, npt.NDArray[Any]], outputs: int) -> Order:
     contexts, uses, words = (parts[n].astype(np.int64) for n in ("contexts", "uses", "words"))
     sizes, shares = parts["sizes"].astype(np.int64), parts["shares"].astype(np.float32)
-    starts = np.concatenate([[0], np.cumsum(sizes)])
+    starts = starts_of(sizes)
     fits = (
         all(array.ndim == 1 for array in parts.values())
         and len(contexts) == len(uses) == len(sizes)
@@ -242,4 +229,5 @@ def _order(parts: Mapping[str, npt.NDArray[Any]], outputs: int) -> Order:
         fits = bool((np.diff(cells) > 0).all() and (totals > 0).all())
     if not fits:
         raise ValueError("the n-grams of an expert do not fit together")
-    return Order(contexts, uses, starts, words, (shares / totals[rows]).astype(np.float32))
+    shares = (shares / totals[rows]).astype(np.float32)
+    return Order(contexts, np.append(uses, 0), starts, words, shares)
