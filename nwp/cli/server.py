@@ -160,6 +160,13 @@ def train(
         str, typer.Option(metavar="fp32|bf16", rich_help_panel=_LOCAL, help="Of weights.")
     ] = "fp32",
     server_learning_rate: Annotated[float, typer.Option(rich_help_panel=_RUN)] = 0.03,
+    member_share: Annotated[
+        float,
+        typer.Option(
+            rich_help_panel=_RUN,
+            help="Of a round, the most that one of three members or more counts for; 1: no bound.",
+        ),
+    ] = 0.5,
     averaging: Annotated[
         float,
         typer.Option(min=0, max=0.9999, rich_help_panel=_RUN, help="Of the server's weights."),
@@ -231,6 +238,7 @@ def train(
         compression=Compression.chosen(downlink, uplink, None),
         rounds=rounds,
         cohort=cohort,
+        member_share=member_share,
         validate_every=validate_every,
         patience=patience,
         seed=seed,
@@ -351,6 +359,9 @@ def status(home: Home = None, as_json: Json = False) -> None:
         )
     for member in found["members"]:
         away = (found.get("absent") or {}).get(member["name"], "")
+        if bad := (found.get("refused") or {}).get(member["name"]):
+            answers = "1 answer was" if bad["answers"] == 1 else f"{bad['answers']} answers were"
+            away = f"{answers} not taken, the last in round {bad['round']}: {bad['why']}"
         out().print(
             f"  {member['name']}  {member['email']}  {member['users']} users  {away}".rstrip()
         )

@@ -8,11 +8,13 @@ user alone in the cohort.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from nwp.errors import BadMessage
+from nwp.federated.bounds import capped, cut, length, longest_update
 from nwp.federated.cohort import draw_cohort, who_trains
 from nwp.federated.local import deal_groups, seed_for, train_group, words_trained
 from nwp.federated.parcel import AnyArray, ArraySpec, Parcel, Schema
@@ -124,7 +126,13 @@ def check(plan: TrainPlan, worker: str, reply: Parcel) -> None:
 
 def _check(plan: TrainPlan, worker: str, reply: Parcel) -> None:
     check(plan, worker, reply)
-    plan.uplink.decode("update", reply.arrays)
+    update, words = plan.uplink.decode("update", reply.arrays), int(reply.fields["words"])
+    longest = longest_update(plan, words)
+    if longest < math.inf and (found := length(update)) > longest:
+        raise BadMessage(
+            f"{worker} sends an update of length {found:.4g}, where training on {words} words gives one "
+            f"of {longest:.4g} at most"
+        )
 
 
 def _begin(plan: TrainPlan, number: int, weights: FloatArray) -> Parcel:
@@ -145,14 +153,23 @@ def mean_of(
 ) -> tuple[FloatArray, dict[str, int | float]]:
     """On the server: the mean of the workers' arrays of that name, float32 (size,), by their weights
     and in order of their names; and `words`, `users` and mean `loss` of all. BadMessage for claims
-    that can't be true."""
+    that can't be true. Where the plan bounds a worker's share, who claims more counts for that, with an
+    update no longer than so many words can give."""
     total = np.zeros(size, np.float64)
     weight, words, users, loss = 0, 0, 0, 0.0
+    weights, trained = (
+        {worker: int(answers[worker].fields[told]) for worker in answers}
+        for told in (plan.weighting.told, "words")
+    )
+    counted, believed = capped(weights, plan.share), capped(trained, plan.share)
     for worker in sorted(answers):
         check(plan, worker, answers[worker])
         fields = answers[worker].fields
-        mine = int(fields[plan.weighting.told])
-        total += plan.uplink.decode(name, answers[worker].arrays).astype(np.float64) * mine
+        mine = counted[worker]
+        vector = plan.uplink.decode(name, answers[worker].arrays)
+        if believed[worker] < trained[worker]:
+            vector = cut(vector, longest_update(plan, believed[worker]))
+        total += vector.astype(np.float64) * mine
         weight += mine
         words += int(fields["words"])
         users += int(fields["users"])

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nwp.errors import BadMessage, BadSettings
+from nwp.federated.bounds import capped
 from nwp.federated.local import seed_for
 from nwp.federated.plan import TrainPlan
 from nwp.federated.protocol import Wait
@@ -31,9 +32,9 @@ def draw_cohort(plan: TrainPlan, number: int) -> Cohort:
     rng = np.random.default_rng([plan.seed, number])
     if plan.participation.by_size:
         return _by_size(plan, rng)
-    near = reachable(plan, number)
+    near = reachable(plan, number) & _shared(plan, number)
     if plan.participation.sampling == "poisson":
-        chance = plan.asked / max(plan.users, 1)
+        chance = plan.asked / max(sum(plan.drawn_from.values()), 1)
         drawn = np.flatnonzero((rng.random(plan.users) < chance) & near)
     else:
         places = np.flatnonzero(near)
@@ -56,6 +57,21 @@ def reachable(plan: TrainPlan, number: int) -> npt.NDArray[np.bool_]:
     return near
 
 
+def _shared(plan: TrainPlan, number: int) -> npt.NDArray[np.bool_]:
+    """Of whom a round draws: of a worker that has more users than its share, others in each round.
+    (users,) as above."""
+    among = np.ones(plan.users, np.bool_)
+    if (most := plan.drawn_from) == plan.workers:
+        return among
+    rng, end = np.random.default_rng(seed_for("share", plan.seed, number)), 0
+    for name in sorted(plan.workers):
+        begin, end = end, end + plan.workers[name]
+        if most[name] < plan.workers[name]:
+            among[begin:end] = False
+            among[begin + rng.choice(end - begin, most[name], replace=False)] = True
+    return among
+
+
 def _by_worker(plan: TrainPlan, drawn: _Places) -> Cohort:
     """Ascending numbers among everybody as places by worker."""
     names = sorted(plan.workers)
@@ -70,8 +86,8 @@ def _by_worker(plan: TrainPlan, drawn: _Places) -> Cohort:
 
 def _by_size(plan: TrainPlan, rng: np.random.Generator) -> Cohort:
     """Each draw is of one of all words, each equally likely; its worker is that of the word."""
-    names = sorted(plan.sizes)
-    ends = np.cumsum([plan.sizes[name] for name in names], dtype=np.int64)
+    names, sizes = sorted(plan.sizes), capped(plan.sizes, plan.share)
+    ends = np.cumsum([sizes[name] for name in names], dtype=np.int64)
     if not names or not ends[-1]:
         raise BadSettings(
             "sampling by size without the workers' numbers of words",

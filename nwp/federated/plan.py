@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 from nwp.corpus.split import part_of
 from nwp.errors import BadMessage, BadSettings, NwpError
+from nwp.federated.bounds import capped
 from nwp.federated.compression import Code, Compression
 from nwp.federated.local import LocalWork
 from nwp.federated.optimizers import ServerOptimizer
@@ -57,9 +58,11 @@ class TrainPlan:
     without a new best (0: never). A round with answers from fewer than `quorum` of the asked
     workers, a fraction, is given up. `weighting` tells how much each user counts, `schedule` how
     the users' learning rate changes, `compression` how weights and updates are written on their
-    way. `participation` tells how users are drawn and waited for; as long as it is as usual, and the
-    server keeps no mean of weights, the plan's text does not mention it. `sizes` is worker to words,
-    known to the server alone and no part of the plan's text.
+    way. `participation` tells how users are drawn and waited for. With `member_share` below 1 and three
+    workers or more, none of them counts for more than this share of a round, nor has more of the users
+    that it draws from (`nwp.federated.bounds`). As long as these two are as usual, and the server keeps
+    no mean of weights, the plan's text does not mention them. `sizes` is worker to words, known to the
+    server alone and no part of the plan's text.
     """
 
     kind: ClassVar[str] = "train"
@@ -84,6 +87,7 @@ class TrainPlan:
     schedule: Schedule = field(default_factory=Schedule)
     compression: Compression = field(default_factory=Compression)
     participation: Participation = field(default_factory=Participation)
+    member_share: float = 1.0
     sizes: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -103,6 +107,13 @@ class TrainPlan:
             )
         if self.validate_users < 0:
             raise BadSettings("validate_users must be 0 (all) or more")
+        if not 0 < self.member_share <= 1:
+            raise BadSettings("a member's share of a round must be above 0, 1 at most")
+        if self.aggregation == "scaffold" and self.member_share < 1:
+            raise BadSettings(
+                "SCAFFOLD with a bound on a member's share: its control variates are plain means",
+                "Use another algorithm, or no bound.",
+            )
         self._check_participation()
         _check_vocabulary(self.model, self.words, self.surfaces)
 
@@ -135,17 +146,28 @@ class TrainPlan:
         return sum(self.workers.values())
 
     @property
+    def share(self) -> float:
+        """The most that one worker counts for in a round: of two, nobody could tell who exaggerates."""
+        return self.member_share if len(self.workers) > 2 else 1.0
+
+    @property
+    def drawn_from(self) -> Mapping[str, int]:
+        """Worker to the users of it that may be in one round."""
+        return capped(self.workers, self.share)
+
+    @property
     def goal(self) -> int:
         """The users (draws, by size) whose answers a round wants; on average where it varies."""
-        wanted = self.cohort or self.users
-        return wanted if self.participation.by_size else min(wanted, self.users)
+        there = sum(self.drawn_from.values())
+        wanted = self.cohort or there
+        return wanted if self.participation.by_size else min(wanted, there)
 
     @property
     def asked(self) -> int:
         """The users (draws, by size) that a round asks for: the goal, and who are selected over."""
         more = math.ceil(self.goal * self.participation.over_select - 1e-9)  # 0.1 · 30 is not 3
         asked = self.goal + more
-        return asked if self.participation.by_size else min(asked, self.users)
+        return asked if self.participation.by_size else min(asked, sum(self.drawn_from.values()))
 
     def vocabulary(self) -> Vocabulary:
         """The vocabulary as an object."""
@@ -348,6 +370,8 @@ def plan_text(plan: Plan) -> str:
         del content["sizes"]
         if plan.participation == Participation():
             del content["participation"]
+        if plan.member_share == 1:
+            del content["member_share"]
         if not plan.server.averaging:
             content["server"] = {
                 name: value
@@ -375,7 +399,8 @@ def read_plan(text: str) -> Plan:
         if "words" in content:
             content["words"] = tuple(content["words"])
         if kind is TrainPlan:
-            content = {"participation": Participation(), "sizes": {}, **content}
+            usual = {"participation": Participation(), "member_share": 1.0, "sizes": {}}
+            content = usual | content
         if kind is QueryPlan:
             content = {"model": None, **content}
         plan: Plan = _exact(kind, content)

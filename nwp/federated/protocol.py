@@ -76,7 +76,8 @@ class Replies:
 
     `late` are workers for which the server waited no longer; they are neither in `answers` nor in
     `absent`. `bytes_down` counts what they were sent. `waited` is in seconds: of the clock, or of a
-    simulated one.
+    simulated one. `refused` are those of the absent whose answers the server did not take: damaged, or
+    with claims that can't be.
     """
 
     answers: Mapping[str, Parcel]
@@ -85,6 +86,7 @@ class Replies:
     bytes_up: int = 0
     late: tuple[str, ...] = ()
     waited: float = 0.0
+    refused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,7 @@ class Recorded:
                 "answered": sorted(replies.answers),
                 "late": list(replies.late),
                 "absent": dict(replies.absent),
+                "refused": list(replies.refused),
                 "seconds": round(replies.waited, 3),
                 "bytes_down": replies.bytes_down,
                 "bytes_up": replies.bytes_up,
@@ -142,6 +143,17 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
             with contextlib.suppress(ValueError, TypeError):
                 rows.append(dict(json.loads(line)))
     return rows
+
+
+def refused_in(path: Path) -> dict[str, dict[str, Any]]:
+    """Member to how many of its answers the server did not take, the last such round, and why then."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in rows_of(path):
+        for name in row.get("refused", ()):
+            answers = found.get(name, {"answers": 0})["answers"] + 1
+            why = row["absent"].get(name, "")
+            found[name] = {"answers": answers, "round": row["round"], "why": why}
+    return found
 
 
 def took_part(path: Path, name: str) -> list[int]:

@@ -28,8 +28,14 @@ from nwp.files import data_home, write_atomic
 from nwp.model.bundle import default_bundle
 from nwp.runs.metrics import MetricsFile
 from nwp.runs.trackers import Tracker
-from nwp.tasks.cohorts import COHORTS, Recorded, took_part
-from nwp.tasks.joint_members import STOP, JointOptions, gathered, keep_members
+from nwp.tasks.cohorts import COHORTS, Recorded, refused_in, took_part
+from nwp.tasks.joint_members import (
+    STOP,
+    JointOptions,
+    gathered,
+    keep_members,
+    tell_of_large,
+)
 from nwp.tasks.joint_status import STATUS, Status
 from nwp.tasks.query import Answer, QueryOptions, query
 from nwp.tasks.run_folder import RunFolder
@@ -162,6 +168,8 @@ def train_jointly(
                 return finished
             # Only now: a run that may not begin here takes nothing from the one that is here.
             keep_members(home, out, members)
+            status.say("begins", out=str(out.absolute()))
+            tell_of_large(members, options.member_share, status)
             track = tracked(
                 [MetricsFile(run.metrics), *trackers],
                 out=out,
@@ -232,12 +240,14 @@ def _round_done(home: Path, status: Status, state: RunState) -> None:
 
 
 def read_status(home: Path) -> dict[str, Any]:
-    """What a server is doing, its members and their last rounds. `running` tells whether the process is
-    there."""
+    """What a server is doing, its members, their last rounds, and whose answers it did not take. `running`
+    tells whether the process is there."""
     party = read_party(home, owner=False)
     about: dict[str, Any] = {}
     with contextlib.suppress(OSError, ValueError, TypeError):
         about = dict(json.loads((home / STATUS).read_text(encoding="utf-8")))
+    if about.get("out"):
+        about["refused"] = refused_in(Path(about["out"]) / "run" / COHORTS)
     running = is_at_work(home)
     rows = [dataclasses.asdict(member) for member in read_members(home)]
     return {"email": party.email, "running": running, **about, "members": rows}

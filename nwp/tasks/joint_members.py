@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nwp.errors import Interrupted, NoQuorum, TransportError
+from nwp.federated.bounds import capped
 from nwp.files import write_atomic
 from nwp.tasks.joint_status import Status
 from nwp.workers import adapter
@@ -108,6 +109,19 @@ def keep_members(home: Path, out: Path, members: Mapping[str, Member]) -> None:
     runs = _runs(home)
     runs[str(out.absolute())] = {name: member.users for name, member in members.items()}
     write_atomic(home / _RUNS, json.dumps(runs, indent=1) + "\n", mode=0o600)
+
+
+def tell_of_large(members: Mapping[str, Member], share: float, status: Status) -> None:
+    """Who has more users than may be drawn from it in a round: the server knows the number from
+    nobody else."""
+    users = {name: member.users for name, member in members.items()}
+    most = capped(users, share) if len(users) > 2 else users
+    for name in sorted(users):
+        if most[name] < users[name]:
+            status.warn(
+                f"{members[name].email} says that it has {users[name]:,} of all {sum(users.values()):,} "
+                f"users: a round draws {most[name]:,} of them at most (--member-share)"
+            )
 
 
 def _runs(home: Path) -> dict[str, dict[str, int]]:

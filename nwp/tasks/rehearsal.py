@@ -46,6 +46,7 @@ class RehearsalOptions:
     hidden: int = 64
     kill: int = 0
     validate_every: int = 5
+    member_share: float = 0.5
 
     def training(self) -> list[str]:
         """The options that training takes, simulated or not."""
@@ -53,6 +54,7 @@ class RehearsalOptions:
         return [
             *("--rounds", str(self.rounds), "--cohort", str(self.cohort)),
             *("--seed", str(self.seed), "--validate-every", str(self.validate_every)),
+            *("--member-share", str(self.member_share)),
             *(sizes if self.base == "none" else ()),
         ]
 
@@ -187,6 +189,7 @@ class _Rehearsal:
             cohort=o.cohort,
             seed=o.seed,
             validate_every=o.validate_every,
+            member_share=o.member_share,
             embedding=o.embedding,
             hidden=o.hidden,
             local=LocalWork(batch=16, learning_rate=4.0, clip_norm=0.5),

@@ -67,7 +67,8 @@ class TrainOptions:
     `held_out`: a share or names of users left out whole. `base`: a bundle to start from, whose
     vocabulary and sizes are kept. `dropout` None: 0.2, or the base's. `checkpoint_every`: rounds
     between checkpoints; above 1 only where workers keep nothing from round to round, since theirs
-    would be further on than a resumed run's. `stragglers`: sigma of the log-normal distribution of the users'
+    would be further on than a resumed run's. `member_share`: of a round, the most that one of three
+    workers or more counts for. `stragglers`: sigma of the log-normal distribution of the users'
     simulated speeds, 0: all answers come at once. `storage`: what the weights are in the bundle's file
     (`nwp.model.storage`). `engine`, `processes` (0: one a core), `ray_address` and `device`
     say where it is computed (`nwp.workers.engines.make_engine`); a run may go on on another device, which
@@ -93,6 +94,7 @@ class TrainOptions:
     rounds: int = 60
     cohort: int = 0
     participation: Participation = field(default_factory=Participation)
+    member_share: float = 1.0
     stragglers: float = 0.0
     validate_every: int = 5
     validate_users: int = 0
@@ -392,6 +394,7 @@ def _plan(sim: Federation, options: TrainOptions, bundle: Bundle) -> TrainPlan:
         rounds=options.rounds,
         cohort=options.cohort or max(8, users // 20),
         participation=options.participation,
+        member_share=options.member_share,
         seed=options.seed,
         validate_every=options.validate_every,
         validate_users=options.validate_users,
@@ -414,6 +417,7 @@ def _training(plan: TrainPlan) -> dict[str, Any]:
         "proximal": plan.local.proximal,
         "weights": plan.weighting.by,
         "weight_cap": plan.weighting.cap,
+        **({"member_share": plan.member_share} if plan.member_share < 1 else {}),
         "schedule": schedule_text(plan.schedule),
         "optimizer": plan.server.name,
         "server_learning_rate": plan.server.learning_rate,

@@ -89,6 +89,11 @@ def _training(plan: TrainPlan, own: int, policy: Policy) -> Iterator[str]:
             f"An update is the mean over those of your {own} users who are drawn. If one of them alone "
             "is drawn, the server sees that person's own update, and your rules allow that."
         )
+    if plan.share < 1:
+        yield (
+            f"Nobody's answer counts for more than {plan.share:.0%} of a round, so that one owner alone "
+            "does not spoil the model."
+        )
     owners = many(len(plan.workers), "owner")
     yield (
         f"The server says that {many(plan.users, 'user')} of {owners} take part; it cannot be "

@@ -13,6 +13,11 @@ from nwp.federated.plan import Plan
 from nwp.federated.protocol import Exchange, Phase
 from nwp.workers.datasite import REFUSED, Refusal
 
+
+class Declined(BadMessage):
+    """A worker says that it does not answer, and why."""
+
+
 _REQUEST = re.compile(r"[0-9a-f]{16}\.[0-9]{1,12}\.[a-z]{1,40}")
 
 
@@ -42,12 +47,12 @@ def is_request(name: str) -> bool:
 
 
 def open_answer(data: bytes, job: Job, phase: Phase, number: int) -> Parcel:
-    """An answer's content; BadMessage for a refusal, an old answer or a damaged one."""
+    """An answer's content; Declined for a refusal, BadMessage for an old answer or a damaged one."""
     about = peek(data)
     if about.kind == "refuse":
         _, refusal = unpack(data, REFUSED)
         code = int(refusal.fields["reason"])
-        raise BadMessage(Refusal(code).words if code in list(Refusal) else "it refused")
+        raise Declined(Refusal(code).words if code in list(Refusal) else "it refused")
     if about != Envelope("answer", job.digest, phase.name, number):
         raise BadMessage("its answer belongs to another request")
     return unpack(data, phase.reply(job.plan))[1]

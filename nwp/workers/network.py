@@ -20,7 +20,7 @@ from nwp.federated.plan import Plan, plan_digest
 from nwp.federated.protocol import FOR_ALL, Phase, Replies, Wait
 from nwp.workers import adapter
 from nwp.workers.channel import Channel, Tap
-from nwp.workers.jobs import Job, open_answer, request_name
+from nwp.workers.jobs import Declined, Job, open_answer, request_name
 from nwp.workers.members import Member
 from nwp.workers.offers import (
     OFFER,
@@ -208,6 +208,7 @@ class _Exchange:
             email = network.members[worker].email
             down += network.reached(channel.put, email, name, message)
         answers: dict[str, Parcel] = {}
+        refused: list[str] = []
         pending = set(parcels)
         while True:
             for worker in sorted(pending):
@@ -220,8 +221,12 @@ class _Exchange:
                     answer = open_answer(found[0], self.job, phase, number)
                     phase.check(plan, worker, answer)
                     answers[worker] = answer
+                except Declined as error:
+                    absent[worker] = error.message
                 except BadMessage as error:
                     absent[worker] = error.message
+                    refused.append(worker)
+                    network.tell(f"round {number}: {worker} is left out: {error.message}")
                 pending.discard(worker)
                 pause = _SOONEST
             passed = time.monotonic() - began
@@ -236,7 +241,8 @@ class _Exchange:
             network.reached(channel.withdraw, email, name)
         network._silent = (network._silent - set(answers)) | pending
         waited = time.monotonic() - began
-        return Replies(answers, absent, down, up, tuple(sorted(pending)), waited)
+        late = tuple(sorted(pending))
+        return Replies(answers, absent, down, up, late, waited, tuple(sorted(refused)))
 
     def _is_over(
         self,

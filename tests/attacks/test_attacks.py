@@ -26,7 +26,8 @@ from nwp.corpus.types import Corpus
 from nwp.errors import BadBundle, BadCorpus, BadMessage, NoQuorum
 from nwp.evaluation.counts import COLUMNS
 from nwp.evaluation.phases import EVALUATE, VALIDATE
-from nwp.federated.averaging import MEAN
+from nwp.federated.averaging import MEAN, mean_of
+from nwp.federated.local import LocalWork
 from nwp.federated.parcel import Envelope, Parcel, pack, unpack
 from nwp.federated.plan import EvaluatePlan, Plan, QueryPlan, SurveyPlan, TrainPlan, plan_text
 from nwp.federated.protocol import Phase, Replies
@@ -553,19 +554,32 @@ def test_an_impossible_claim_makes_its_worker_absent_and_does_not_stop_the_rest(
     assert "claims" in (traffic.absent or {})["worker-1"]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="nothing bounds the words that a worker claims, and they are its weight in the average",
-)
+@pytest.mark.parametrize("clip_norm", [0.5, 0.0])
+@pytest.mark.parametrize("members", [3, 2])
 def test_a_claim_of_a_million_times_a_million_words_does_not_swamp_the_average(
-    simulation: Simulation, plan: TrainPlan, weights: FloatArray, evil: Any, tmp_path: Path
+    plan: TrainPlan, weights: FloatArray, members: int, clip_norm: float
 ) -> None:
-    job = simulation.submit(plan, "train")
-    poison = np.full_like(weights, 1e3)
-    evil(claims(plan, TRAIN, words=10**15, update=poison))
-    exchange = simulation.exchange(job)
-    aggregate, _ = run_round(plan, MEAN, 1, weights, exchange, Checkpoint(tmp_path, "p"))
-    assert np.abs(aggregate.update).max() < 500
+    """Where there are others to hold it against; and no length is bounded where no gradient is."""
+    workers = {f"worker-{i}": 3 for i in range(members)}
+    local = LocalWork(learning_rate=4.0, clip_norm=clip_norm)
+    plan = replace(plan, workers=workers, local=local, member_share=0.5)
+    honest = Parcel({"words": 40, "users": 3, "loss": 1.0}, {"update": np.zeros_like(weights)})
+    poison = Parcel(
+        {"words": 10**15, "users": 3, "loss": 1.0}, {"update": np.full_like(weights, 1e3)}
+    )
+    answers = {**dict.fromkeys(workers, honest), "worker-0": poison}
+    for worker, answer in answers.items():
+        TRAIN.check(plan, worker, answer)  # so many words might give an update of any length
+
+    update, told = mean_of(plan, "update", len(weights), answers)
+
+    assert told["users"] == 3 * members
+    if members == 2:
+        assert update.max() == pytest.approx(1e3)  # nobody can tell which of two exaggerates
+    elif not clip_norm:
+        assert update.max() == pytest.approx(500)  # half of the round, of any length
+    else:  # half of the round, of the length that 80 words (the others') may give
+        assert np.linalg.norm(update) == pytest.approx(5 * 4.0 * 0.5 / 2, rel=0.02)
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,8 @@ from meeting import (
 from nwp.corpus.types import Corpus
 from nwp.errors import NoQuorum, NwpError
 from nwp.federated.averaging import MEAN
+from nwp.federated.bounds import longest_update
+from nwp.federated.cohort import draw_cohort
 from nwp.federated.local import LocalWork
 from nwp.federated.parcel import Envelope, Parcel, Schema, pack, unpack
 from nwp.federated.plan import TrainPlan, plan_digest
@@ -42,12 +44,14 @@ from nwp.federated.protocol import Replies
 from nwp.federated.rounds import run_round, start, train
 from nwp.federated.state import Checkpoint
 from nwp.model.lstm import FloatArray
+from nwp.tasks.cohorts import COHORTS, Recorded, refused_in
 from nwp.workers import attending, ledger, network
 from nwp.workers.channel import Channel
 from nwp.workers.datasite import Refusal
 from nwp.workers.jobs import Job, request_name
 from nwp.workers.offers import (
     HELLO,
+    MOST_USERS,
     Decision,
     decision_name,
     offer_name,
@@ -153,10 +157,6 @@ def of_round(plan: TrainPlan, message: bytes, number: int) -> bytes:
     return pack(replace(envelope, round=number), parcel, TRAIN.reply(plan))
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="nothing bounds how long an update is, nor the words that are its weight in the average",
-)
 def test_an_update_of_a_length_that_no_training_gives_does_not_swamp_the_average(
     meeting: Meeting, plan: TrainPlan, weights: FloatArray, tmp_path: Path
 ) -> None:
@@ -165,8 +165,44 @@ def test_an_update_of_a_length_that_no_training_gives_does_not_swamp_the_average
     exchange = there.exchange(there.submit(clipped, "train"))
     meeting.owners[GRACE].lie(reply_of(clipped, update=np.full_like(weights, 1e9)))
     checkpoint = Checkpoint(tmp_path, "p")
-    aggregate, _ = run_round(clipped, MEAN, 1, weights, exchange, checkpoint)
-    assert np.abs(aggregate.update).max() < 1e6
+    aggregate, traffic = run_round(clipped, MEAN, 1, weights, exchange, checkpoint)
+    assert (aggregate.users, set(traffic.absent)) == (3, {"worker-002"})
+    assert "sends an update of length" in traffic.absent["worker-002"]
+    assert np.linalg.norm(aggregate.update) <= longest_update(clipped, aggregate.words)
+
+
+def test_whose_answers_are_not_taken_is_written_down_with_the_reason(
+    meeting: Meeting, plan: TrainPlan, weights: FloatArray, tmp_path: Path
+) -> None:
+    there = meeting.network()
+    recorded = Recorded(there, tmp_path, resume=False)
+    exchange = recorded.exchange(there.submit(plan, "train"))
+    meeting.owners[GRACE].lie(reply_of(plan, words=-5))
+    for number in (1, 2):
+        assert exchange(TRAIN, number, to_all(plan, weights)).refused == ("worker-002",)
+    meeting.owners[ADA].policy = Policy(kinds=(), hours="03:00-03:01")
+    meeting.owners[ADA].now = at(12)
+    assert exchange(TRAIN, 3, to_all(plan, weights)).refused == ("worker-002",)
+
+    found = refused_in(tmp_path / COHORTS)
+
+    assert set(found) == {"worker-002"}  # the other one has said itself that it does not answer
+    assert (found["worker-002"]["answers"], found["worker-002"]["round"]) == (3, 3)
+    assert "claims -5 words" in found["worker-002"]["why"]
+
+
+@pytest.mark.parametrize("users", [3, MOST_USERS])
+def test_made_up_users_are_no_more_of_a_round_than_an_owners_share(users: int) -> None:
+    members = {"worker-001": 3, "worker-002": 2, "worker-003": users}
+    shared = replace(a_plan(), workers=members, cohort=8, member_share=0.5)
+    for number in (1, 2):
+        cohort = draw_cohort(shared, number)
+        drawn = [len(cohort[name]) for name in sorted(cohort)]
+        assert sum(drawn) == 8
+        assert drawn[2] <= 5
+    if users > 3:
+        assert draw_cohort(shared, 1)["worker-003"] != draw_cohort(shared, 2)["worker-003"]
+        assert len(draw_cohort(replace(shared, member_share=1.0), 1)) == 1  # all are its own
 
 
 def test_an_answer_of_another_owner_is_none_of_its_own(

@@ -1,0 +1,90 @@
+"""How much one worker can do to a round, whatever it sends and claims.
+
+Whoever sends an update can send any numbers, and say that they come of any number of words. Two things
+bound what comes of that, and neither believes anybody:
+
+- **How long an update can be.** With gradients clipped to C and a learning rate of η, one step of SGD
+  moves the weights by ηC at most, and K steps by KηC. K follows from the plan and the words trained on:
+  each message has one or more. A longer update came of no training under this plan.
+- **What share of a round is one worker's.** Words claimed are its weight in the average: of too many, as
+  many count as make `share` of the sum (`capped`), and its update counts up to the length that so many
+  words can give. So a worker does no more than an honest one that has as many words as its share leaves.
+
+Sun et al. 2019, "Can You Really Backdoor Federated Learning?" (arXiv 1911.07963), section 4, bound the
+norms of updates as well, by a threshold that has to be chosen. Here the plan gives it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nwp.model.lstm import FloatArray
+
+if TYPE_CHECKING:
+    from nwp.federated.plan import TrainPlan
+
+# What rounding may add: products and sums in float32 and bf16's 2^-8 of each number; int8 is less than
+# 1/127 of the largest of 512 neighbours off, which is √512/127 of their length.
+_LONGER = {"fp32": 1.01, "bf16": 1.01, "int8": 1.2}
+_ROUNDED = 2.0**-22  # of each weight, in each step: half of float32's last bit, of weights around 4
+
+
+def longest_update(plan: TrainPlan, words: int) -> float:
+    """The greatest length (L2) of an update, or of a mean of several users', that is trained on so many
+    words in all epochs; inf where the plan bounds none.
+
+    None is bounded without clipping; by SCAFFOLD, which adds to clipped gradients; by topk, whose
+    updates hold what earlier ones left; and where words are not told.
+    """
+    work, scheme = plan.local, plan.uplink.scheme
+    bounded = work.clip_norm > 0 and plan.aggregation == "mean" and scheme in _LONGER
+    # A pull to the weights received shortens the way, unless it is so strong that it throws beyond.
+    pulled_back = work.learning_rate * work.proximal <= 2
+    if not bounded or not pulled_back or plan.participation.by_size:
+        return math.inf
+    batches = -(-words // (work.epochs * work.batch)) if work.batch else min(words, 1)
+    steps = work.epochs * batches
+    rounding = math.sqrt(plan.model.parameters) * _ROUNDED
+    # Every schedule stays at or below the plan's rate.
+    return _LONGER[scheme] * steps * work.learning_rate * work.clip_norm + steps * rounding
+
+
+def length(vector: FloatArray) -> float:
+    """The length (L2) of a vector, float32 (n,), the same however many threads there are."""
+    wide = vector.astype(np.float64)
+    return math.sqrt(float(np.square(wide, out=wide).sum()))
+
+
+def cut(vector: FloatArray, longest: float) -> FloatArray:
+    """A vector, float32 (n,), scaled to a length if it is longer."""
+    if longest == math.inf or (found := length(vector)) <= longest:
+        return vector
+    shorter: FloatArray = (vector * (longest / found)).astype(np.float32)
+    return shorter
+
+
+def capped(amounts: Mapping[str, int], share: float) -> dict[str, int]:
+    """Amounts by name, each cut so that none is more than `share` of the sum of what is left of all.
+
+    Where that can't be, because there are 1 / `share` of them or fewer, all count alike. Amounts of 0
+    stay.
+    """
+    there = sorted((n for n in amounts.values() if n > 0), reverse=True)
+    if share >= 1 or len(there) < 2:
+        return dict(amounts)
+    level, part, rest = there[-1], Fraction(repr(share)), sum(there)
+    for above, largest in enumerate(there):
+        if above * part >= 1:
+            break  # already these would be more than the whole
+        # With `above` amounts at the level x, x = part · (above · x + rest).
+        at = part * rest / (1 - above * part)
+        if at >= largest:
+            level = max(level, math.floor(at)) if above else largest
+            break
+        rest -= largest
+    return {name: min(n, level) for name, n in amounts.items()}
