@@ -369,7 +369,7 @@ def status(home: Home = None, as_json: Json = False) -> None:
 
 @app.command("stop")
 def stop(home: Home = None, as_json: Json = False) -> None:
-    """Let a training end after its round; --resume goes on with it.
+    """Let a training end: after its round, or at once where that waits for answers. --resume goes on.
 
     Example:  nwp server stop
     """
@@ -379,7 +379,7 @@ def stop(home: Home = None, as_json: Json = False) -> None:
     if as_json:
         print_json(found)
         return
-    out().print(f"it will stop after round {found['round'] + 1}")
+    out().print(f"it stops in round {found['round'] + 1}, or after it;  --resume goes on")
 
 
 @app.command("forget")

@@ -3,7 +3,7 @@
 HOME/members.json    who was invited, and what is known of them
 HOME/runs.json       which members, with how many users, each bundle is trained with
 HOME/status.json     what a training under way is doing
-HOME/stop            put there to end it after its round
+HOME/stop            put there to end it
 OUT/run/cohorts.jsonl, survey.json  who took part in which round, and said which words
 """
 
@@ -180,7 +180,9 @@ def train_jointly(
                 warn=watcher.warned,
             )
             live = Watcher(
-                started=status.started, round_done=lambda state: _round_done(home, status, state)
+                started=status.started,
+                round_done=lambda state: _round_done(home, status, state),
+                stopped=status.stopped,
             )
             watcher = together(track, live, watcher)
             with telling_of_the_end(watcher):
@@ -254,7 +256,8 @@ def read_status(home: Path) -> dict[str, Any]:
 
 
 def stop(home: Path) -> dict[str, Any]:
-    """Let a training end after its round. BadInput when none is under way."""
+    """Let a training end: after its round, or within it where that waits for answers. BadInput when none
+    is under way."""
     status = read_status(home)
     if not status["running"]:
         raise BadInput("no training is under way here", "Begin one:  nwp server train")

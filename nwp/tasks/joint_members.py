@@ -57,7 +57,13 @@ def gathered(
             members = look_for(client, channel, read_members(home), status.warn)
         except TransportError as error:
             status.say(f"{error.message}; trying again")
-            time.sleep(_AFTER_A_FAULT)
+            until = time.monotonic() + _AFTER_A_FAULT
+            while time.monotonic() < until:
+                if (home / STOP).exists():
+                    raise Interrupted(
+                        f"stopped while there was no way to the members: {error.message}"
+                    ) from error
+                time.sleep(_BETWEEN_LOOKS)
             continue
         save_members(home, members)
         found, invited = by_name(members), [m for m in members if not m.left]

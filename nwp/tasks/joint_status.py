@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from nwp.errors import NwpError
 from nwp.files import write_atomic
 from nwp.tasks.watching import Started
 
@@ -31,6 +32,11 @@ class Status:
         if text != self._last and not about:
             self._tell(text)
         self._last = text
+
+    def stopped(self, error: BaseException) -> None:
+        """Keep what has ended the training before its end; who began it is told elsewhere."""
+        said = error.message if isinstance(error, NwpError) else "stopped"
+        self.say(said, done=True, stopped=type(error).__name__)
 
     def warn(self, text: str) -> None:
         """Tell something that is not right, once."""

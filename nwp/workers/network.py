@@ -32,6 +32,7 @@ from nwp.workers.offers import (
 )
 
 _SOONEST, _LATEST = 0.02, 2.0  # seconds between two looks
+_A_SECOND = 1.0
 _MOST_BACKING_OFF = 60.0  # seconds, where the way to others is broken
 _SILENCE = 10.0  # seconds without an answer that are told
 _LEFT = "it has left"
@@ -67,7 +68,7 @@ class Network:
     """The server's view: `members` by the names that plans call them. `tell` gets lines of progress.
 
     `gone` names those who are sent nothing from now on, though the plan of a run that is under way has
-    them; `stopped` tells whether to wait for decisions no longer.
+    them; `stopped` tells whether to wait no longer.
     """
 
     client: adapter.Client
@@ -140,7 +141,8 @@ class Network:
             self.channel.send(member.email, offer_name(digest), message)
 
     def reached(self, call: Callable[..., _T], *arguments: Any) -> _T:
-        """What a call gives; where the way is broken, it is tried again, rarer and rarer."""
+        """What a call gives; where the way is broken, it is tried again, rarer and rarer. Interrupted when
+        stopped meanwhile."""
         began, pause = time.monotonic(), 1.0
         while True:
             try:
@@ -149,7 +151,14 @@ class Network:
                 if time.monotonic() - began > self.patience.longest:
                     raise
                 self.tell(f"{error.message}; trying again in {pause:.0f} s")
-                time.sleep(pause)
+                until = time.monotonic() + pause
+                while (left := until - time.monotonic()) > 0:
+                    if self.stopped():
+                        raise Interrupted(
+                            f"stopped while the others could not be reached: {error.message}",
+                            "Go on with --resume.",
+                        ) from error
+                    time.sleep(min(left, _A_SECOND))
                 pause = min(_MOST_BACKING_OFF, 2 * pause)
 
     def decisions(self, job: Job) -> Job:
@@ -232,6 +241,13 @@ class _Exchange:
             passed = time.monotonic() - began
             if self._is_over(wait, answers, pending, len(parcels), passed):
                 break
+            if network.stopped():
+                # The requests lie there: what is answered meanwhile is found when the run goes on.
+                raise Interrupted(
+                    f"stopped in round {number}, waiting for {', '.join(sorted(pending))}",
+                    "Go on with --resume: the round begins again, and who has answered need not compute "
+                    "anew.",
+                )
             if passed > _SILENCE and not told:
                 told = True
                 network.tell(f"round {number}: waiting for {', '.join(sorted(pending))}")

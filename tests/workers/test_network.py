@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from gathering import ASK, SERVER, TRAIN, Clock, Gathering, requests_for, stop_time, training
 
-from nwp.errors import Interrupted, NoQuorum
+from nwp.errors import Interrupted, NoQuorum, TransportError
 from nwp.federated.aggregations import AGGREGATIONS
 from nwp.federated.averaging import MEAN
 from nwp.federated.parcel import Parcel
@@ -261,6 +261,43 @@ def test_without_a_quorum_it_ends_at_the_longest(
     assert list(replies.answers) == ["worker-1"]
     assert replies.late == ALL[1:]
     assert 2000 < replies.waited < 2003
+
+
+def test_waiting_for_a_quorum_can_be_stopped_and_gone_on_with(
+    meeting: Gathering, plan: TrainPlan, weights: Any, clock: Clock
+) -> None:
+    began = clock.now
+    network, job = ready(
+        meeting, plan, patience=Patience(answer=10), stopped=lambda: clock.now > began + 100
+    )
+    later(clock, meeting, {"worker-1": 0})
+
+    with pytest.raises(Interrupted, match="round 1, waiting for worker-2, worker-3"):
+        network.exchange(job)(TRAIN, 1, requests_for(meeting, weights))
+
+    assert 100 < clock.now - began < 102.1
+    clock.meanwhile = meeting.all_look
+    meeting.all_look()  # who comes now answers what lies there
+    network, job = ready(meeting, plan)
+    replies = network.exchange(job)(TRAIN, 1, requests_for(meeting, weights))
+    assert sorted(replies.answers) == list(ALL)
+    assert all(owner.answers == [("train", 1)] for owner in meeting.owners.values())
+
+
+def test_waiting_for_a_way_to_the_others_can_be_stopped(
+    meeting: Gathering, plan: TrainPlan, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise TransportError("the share is not mounted")
+
+    began = clock.now
+    network = meeting.network(stopped=lambda: clock.now > began + 100)
+    monkeypatch.setattr(network.channel, "names", broken)
+
+    with pytest.raises(Interrupted, match="the share is not mounted"):
+        network.submit(plan, "train")
+
+    assert 100 < clock.now - began < 102.1
 
 
 def test_a_quorum_that_refusals_have_made_impossible_is_not_waited_for(
