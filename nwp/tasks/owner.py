@@ -293,7 +293,7 @@ def _enrolled(
     if not trusted(policy, plain(seen)):
         raise Refused(
             f"your rules do not trust the key {short(seen)} of {party.server}",
-            f"If they should, add it to trust in {party.folder / POLICY}.",
+            f'If they should, add "{plain(short(seen))}" to trust in {party.folder / POLICY}.',
         )
     if party.fingerprint and same_fingerprint(party.fingerprint, seen):
         return party

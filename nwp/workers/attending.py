@@ -14,6 +14,7 @@ from nwp.errors import BadInput, BadMessage, TransportError
 from nwp.federated.parcel import Envelope
 from nwp.federated.plan import read_plan
 from nwp.files import reason
+from nwp.workers import adapter
 from nwp.workers.consent import POLICY, Consents
 from nwp.workers.datasite import Datasite
 from nwp.workers.jobs import is_request
@@ -28,7 +29,8 @@ from nwp.workers.offers import (
     write_decision,
     write_hello,
 )
-from nwp.workers.policy import Policy, fault
+from nwp.workers.parties import plain
+from nwp.workers.policy import Policy, fault, trusted
 
 _SOONEST = 0.02  # seconds between two looks right after something came
 _MOST_BACKING_OFF = 60.0
@@ -47,6 +49,8 @@ class Attendant:
     _handled: set[str] = field(default_factory=set)
     _crowded: bool = False
     _said: dict[str, Decision] = field(default_factory=dict)
+    _silent: bool = False
+    _trusting: tuple[Policy, bool] | None = None
 
     def greet(self) -> None:
         """Tell the server that this owner is there, with how many users."""
@@ -73,7 +77,13 @@ class Attendant:
 
     def look(self) -> bool:
         """One look at what has come; did anything have to be done?"""
-        self.site.policy = self.rules()
+        if not self._trusts():
+            self._fall_silent()
+            return False
+        if self._silent:
+            self.tell("your rules trust the server again")
+            self.greet()
+            self._silent = False
         waiting = self.site.channel.names(self.site.server)
         busy = False
         for name, file_id in waiting.items():
@@ -90,6 +100,24 @@ class Attendant:
         self._tidy(set(waiting))
         self._handled &= set(waiting.values())
         return busy
+
+    def _trusts(self) -> bool:
+        """Do the owner's rules, as they are now, trust the key that the server signs with?"""
+        self.site.policy = policy = self.rules()
+        if self._trusting is None or self._trusting[0] is not policy:
+            seen = adapter.fingerprint(self.site.client, self.site.server)
+            self._trusting = policy, trusted(policy, plain(seen))
+        return self._trusting[1]
+
+    def _fall_silent(self) -> None:
+        """Read nothing more of a server that is not trusted any more, and take back what it has not read."""
+        if self._silent:
+            return
+        self.tell("your rules do not trust the server's key any more: nothing is read or answered")
+        self.site.channel.clear(self.site.server)
+        self._said.clear()
+        self._handled.clear()
+        self._silent = True
 
     def _consider(self, name: str, file_id: str) -> bool:
         """A plan has come: keep it, and decide by the owner's rules where they decide. False when it waits
@@ -165,7 +193,9 @@ class Attendant:
                 return False
         began = time.perf_counter()
         server, channel = self.site.server, self.site.channel
-        message = self.site.reply(name, file_id, lambda: name in channel.names(server))
+        message = self.site.reply(
+            name, file_id, lambda: self._trusts() and name in channel.names(server)
+        )
         if message:  # one that can't be sent now is given again, as it was
             size = channel.put(server, name, message)
             took = time.perf_counter() - began

@@ -207,7 +207,9 @@ class Datasite:
             reply = self._answered(phase, side, envelope, request)
             out = _packed(envelope, reply, phase, side)
             if not wanted():
-                self.tell(f"{envelope.phase} of round {envelope.round}: the server did not wait")
+                self.tell(
+                    f"{envelope.phase} of round {envelope.round}: the answer is not wanted any more"
+                )
                 return None
             if self.consents:  # it may have been taken back while this was computed
                 self.approved_plan(envelope.job)

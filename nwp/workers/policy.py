@@ -29,6 +29,7 @@ from nwp.workers.tasks import phases_of
 
 _MOST_USERS = 10**10  # there are no more people
 _MOST_GROUPS = 10_000
+_SHOWN = 32  # characters of a fingerprint
 _MOST_BYTES = 1_000_000  # of a file of rules
 
 
@@ -84,8 +85,12 @@ OWNERS = Policy(**{name: key.usual for name, key in KEYS.items()})
 
 
 def trusted(policy: Policy, fingerprint: str) -> bool:
-    """May the server whose key has this fingerprint send plans?"""
-    return not policy.trust or fingerprint in policy.trust
+    """May the server whose key has this fingerprint send plans? Rules may name it by its first 32
+    characters, as it is shown to people, or by more."""
+    return not policy.trust or any(
+        fingerprint == named or (len(named) >= _SHOWN and fingerprint.startswith(named))
+        for named in policy.trust
+    )
 
 
 def cost_of(plan: Plan) -> float:

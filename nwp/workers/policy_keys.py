@@ -64,8 +64,9 @@ SECTIONS: dict[str, dict[str, Key]] = {
             _are(_FINGERPRINT.fullmatch),
             "a list of fingerprints of keys, 8 characters or more each, without spaces",
             (),
-            "Fingerprints of the keys of servers that may send plans. An empty list trusts the server "
-            "that you enrolled with, whichever that is.",
+            "Fingerprints of the keys of servers that are read and answered, as they are shown to you (32 "
+            "characters, or more of them). An empty list trusts the server that you enrolled with, "
+            "whichever that is.",
         ),
         "approve": Key(
             str,

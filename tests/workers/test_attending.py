@@ -13,10 +13,11 @@ from gathering import ASK, SERVER, TRAIN, Gathering, Owner, stop_time, training
 
 from nwp.errors import TransportError
 from nwp.federated.parcel import peek, unpack
-from nwp.federated.plan import TrainPlan
+from nwp.federated.plan import TrainPlan, plan_digest
 from nwp.workers import adapter, attending, consent
 from nwp.workers.datasite import REFUSED, Refusal
 from nwp.workers.offers import Decision, decision_name, offer_name, read_decision, read_hello
+from nwp.workers.parties import plain
 from nwp.workers.policy import Policy
 
 ONE = "worker-1"
@@ -271,7 +272,7 @@ def test_a_request_that_is_withdrawn_before_the_answer_is_ready_leaves_no_trace(
     monkeypatch.setattr(owner.site.engine, "run", slow)
     owner.look()
 
-    assert "did not wait" in owner.said[-1]
+    assert "not wanted any more" in owner.said[-1]
     assert meeting.answer(ONE, called) is None
     assert len(owner.site.ledger.entries) == entries
     monkeypatch.undo()
@@ -337,6 +338,53 @@ def test_rules_that_have_become_stricter_hold_at_the_next_look(
 
     assert refusal(meeting.answer(ONE, called)) == Refusal.NOT_ALLOWED
     assert "4 or more" in " ".join(owner.said)
+
+
+@pytest.mark.parametrize("digits", [64, 32], ids=["whole", "as it is shown"])
+def test_a_server_that_is_not_trusted_any_more_is_neither_read_nor_answered_until_it_is_again(
+    meeting: Gathering, owner: Owner, plan: TrainPlan, weights: Any, digits: int
+) -> None:
+    key = plain(adapter.fingerprint(owner.client, SERVER))
+    owner.attendant.greet()
+    called = meeting.ask(ONE, plan, training(weights))
+    owner.policy = Policy(trust=("0" * 64,))
+    entered = len(owner.site.ledger.entries)
+
+    for _ in range(3):
+        assert not owner.look()
+
+    assert owner.outbox == set()  # what was not read yet was taken back
+    assert len(owner.site.ledger.entries) == entered
+    assert sum("do not trust the server's key" in said for said in owner.said) == 1
+
+    owner.policy = Policy(trust=("0" * 64, key[:digits]))
+    owner.look()
+
+    assert owner.outbox == {"hello", decision_name(plan_digest(plan)), called}
+    assert peek(meeting.answer(ONE, called) or b"").kind == "answer"
+
+
+def test_trust_that_ends_while_an_answer_is_computed_lets_it_not_leave(
+    meeting: Gathering,
+    owner: Owner,
+    plan: TrainPlan,
+    weights: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = owner.site.engine.run
+
+    def meanwhile(*arguments: Any) -> Any:
+        owner.policy = Policy(trust=("0" * 64,))
+        return run(*arguments)
+
+    monkeypatch.setattr(owner.site.engine, "run", meanwhile)
+    meeting.ask(ONE, plan, training(weights))
+
+    owner.look()
+    owner.look()
+
+    assert owner.answers == []
+    assert owner.outbox == set()
 
 
 # --------------------------------------------------------------------------------- what goes wrong

@@ -193,6 +193,9 @@ def test_a_server_is_trusted_by_its_key() -> None:
     assert trusted(rules, "ab:cd:ef:01")
     assert not trusted(rules, "ab:cd:ef:02")
     assert not trusted(rules, "")
+    shown = Policy(trust=("0123456789abcdef" * 2, "89abcdef"))
+    assert trusted(shown, "0123456789abcdef" * 4)
+    assert not trusted(shown, "89abcdef" * 8)  # too few digits to know a key by
 
 
 # ----------------------------------------------------------------------------------------- requests
