@@ -34,6 +34,7 @@ from nwp.workers.policy import Policy, fault, trusted
 
 _SOONEST = 0.02  # seconds between two looks right after something came
 _MOST_BACKING_OFF = 60.0
+_BETWEEN_HELLOS = 60.0  # seconds at least, when one is gone
 
 
 @dataclass
@@ -50,12 +51,14 @@ class Attendant:
     _crowded: bool = False
     _said: dict[str, Decision] = field(default_factory=dict)
     _silent: bool = False
+    _greeted: float | None = None
     _trusting: tuple[Policy, bool] | None = None
 
     def greet(self) -> None:
         """Tell the server that this owner is there, with how many users."""
         envelope, message = write_hello(len(self.site.users))
         self._send(HELLO, envelope, message)
+        self._greeted = time.monotonic()
 
     def attend(self, until: Callable[[], bool] = lambda: False) -> None:
         """Look, answer and rest until told to stop. A transport that fails is tried again, and so is a disk
@@ -208,8 +211,15 @@ class Attendant:
         self.site.channel.put(self.site.server, name, message)
 
     def _tidy(self, waiting: set[str]) -> None:
-        """Take back what the server does not wait for any more."""
+        """Take back what the server does not wait for any more; put the hello there again where somebody
+        has deleted it, but not so often that whoever does that fills the ledger."""
         sent = self.site.channel.names(self.site.server, outgoing=True)
+        since = 0.0 if self._greeted is None else time.monotonic() - self._greeted
+        if HELLO not in sent and since > _BETWEEN_HELLOS:
+            self.tell(
+                "the hello by which the server knows this worker is gone: it is put there again"
+            )
+            self.greet()
         stale = [
             name
             for name in sent

@@ -59,6 +59,26 @@ def test_the_server_is_told_how_many_users_are_there(meeting: Gathering) -> None
     assert [e.kind for e in meeting.owners[ONE].site.ledger.entries] == ["hello"]
 
 
+def test_a_hello_that_somebody_deletes_is_put_there_again_once_a_minute_at_most(
+    meeting: Gathering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = stop_time(monkeypatch, "attending")
+    owner = meeting.owners[ONE]
+    owner.attendant.greet()
+    clock.meanwhile = lambda: owner.site.channel.withdraw(SERVER, "hello")  # whenever it rests
+
+    began = clock.now
+    owner.attendant.attend(until=lambda: clock.now > began + 300)
+    clock.meanwhile = lambda: None
+    clock.now += 100
+    owner.look()
+
+    assert meeting.answer(ONE, "hello")
+    hellos = [e for e in owner.site.ledger.entries if e.kind == "hello"]
+    assert 4 <= len(hellos) <= 6
+    assert "is put there again" in owner.said[-1]
+
+
 @pytest.mark.parametrize(
     ("rules", "expected", "by"),
     [
