@@ -17,7 +17,7 @@ their result, are free.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from nwp.errors import BadMessage, TransportError
@@ -73,29 +73,48 @@ class Channel:
             write(peer, PREFIX + name, sealed)
         return len(sealed)
 
-    def put(self, peer: str, name: str, payload: bytes) -> int:
+    def put(self, peer: str, name: str, payload: bytes, old: Sequence[str] | None = None) -> int:
         """`send` it in the place of what this side sent under this name before: a store may hold many
-        files of one name, and a reader finds any of them."""
-        old = [file_id for file_id, of in self._listed(peer, outgoing=True).items() if of == name]
+        files of one name, and a reader finds any of them. `old` are their ids, if they were listed."""
+        if old is None:
+            old = self.waiting([peer], name, outgoing=True).get(peer, ())
         size = self.send(peer, name, payload)
         self._delete(old)
         return size
 
     def names(self, peer: str, *, outgoing: bool = False) -> dict[str, str]:
         """Message name to file id, of the messages now waiting; of several of one name, any."""
-        return {name: file_id for file_id, name in self._listed(peer, outgoing=outgoing).items()}
+        return self.names_of([peer], outgoing=outgoing)[peer]
 
-    def _listed(self, peer: str, *, outgoing: bool) -> dict[str, str]:
-        """File id to message name."""
+    def names_of(
+        self, peers: Collection[str], *, outgoing: bool = False
+    ) -> dict[str, dict[str, str]]:
+        """The same for several peers, in one look at the store."""
+        listed = self._listed(peers, outgoing=outgoing)
+        return {peer: {name: i for i, name in files.items()} for peer, files in listed.items()}
+
+    def waiting(
+        self, peers: Collection[str], name: str, *, outgoing: bool = False
+    ) -> dict[str, list[str]]:
+        """The file ids of the messages of this name, of each peer with which there is one, in one look at
+        the store."""
+        listed = self._listed(peers, outgoing=outgoing)
+        found = {peer: [i for i, of in listed[peer].items() if of == name] for peer in listed}
+        return {peer: ids for peer, ids in found.items() if ids}
+
+    def _listed(self, peers: Collection[str], *, outgoing: bool) -> dict[str, dict[str, str]]:
+        """Peer to file id to message name."""
         with quiet():
-            folder = self._folder(peer, outgoing=outgoing)
-            if folder is None:
-                return {}
-            files = self._drive.files_of(folder, self.email if outgoing else peer)
+            folders = {peer: self._folder(peer, outgoing=outgoing) for peer in peers}
+            owners = {f: self.email if outgoing else peer for peer, f in folders.items() if f}
+            files = self._drive.files_of_each(owners)
         return {
-            file_id: name.removeprefix(PREFIX)
-            for file_id, name in files.items()
-            if name.startswith(PREFIX) and _NAME.fullmatch(name, len(PREFIX))
+            peer: {
+                file_id: name.removeprefix(PREFIX)
+                for file_id, name in files.get(folder, {}).items()
+                if name.startswith(PREFIX) and _NAME.fullmatch(name, len(PREFIX))
+            }
+            for peer, folder in folders.items()
         }
 
     def receive(self, peer: str, file_id: str, most: int = MAX_BYTES) -> tuple[bytes, int]:
@@ -115,14 +134,18 @@ class Channel:
             raise too_large(most)
         return content, len(sealed)
 
-    def find(self, peer: str, name: str) -> tuple[bytes, int] | None:
+    def find(
+        self, peer: str, name: str, ids: Sequence[str] | None = None
+    ) -> tuple[bytes, int] | None:
         """The content of the message of this name and its stored bytes, as `receive`; None when none waits.
+        `ids` are those of the name, if they were listed (`waiting`).
 
         Of several of the name the first that the peer has signed. BadMessage when there is none such.
         """
         looked: set[str] = set()
         while True:
-            ids = [i for i, of in self._listed(peer, outgoing=False).items() if of == name]
+            if ids is None:
+                ids = self.waiting([peer], name).get(peer, [])
             bad: BadMessage | None = None
             for file_id in ids:
                 try:
@@ -134,19 +157,25 @@ class Channel:
                     raise bad
                 return None
             looked |= set(ids)
+            ids = None
 
     def withdraw(self, peer: str, *names: str) -> None:
         """Delete the messages of these names that this side sent to the peer, however many of each
         there are. What has gone already is no error."""
-        listed = self._listed(peer, outgoing=True)
-        self._delete([file_id for file_id, name in listed.items() if name in names])
+        self.withdraw_from([peer], *names)
 
-    def clear(self, peer: str) -> None:
-        """Delete the messages that this side sent to the peer. What has gone already is no error.
+    def withdraw_from(self, peers: Collection[str], *names: str) -> None:
+        """The same with several peers."""
+        for listed in self._listed(peers, outgoing=True).values():
+            self._delete([file_id for file_id, name in listed.items() if name in names])
+
+    def clear(self, *peers: str) -> None:
+        """Delete the messages that this side sent to the peers. What has gone already is no error.
 
         All of them: a message that was sent again after a broken connection may be there twice.
         """
-        self._delete(list(self._listed(peer, outgoing=True)))
+        for listed in self._listed(peers, outgoing=True).values():
+            self._delete(list(listed))
 
     def _delete(self, file_ids: Sequence[str]) -> None:
         for file_id in file_ids:

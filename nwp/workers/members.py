@@ -74,6 +74,7 @@ def look_for(
     """The members as they show themselves now. Who says nothing that can be believed stays as it was;
     `warn` is told, and a member whose key was replaced is asked for nothing."""
     adapter.find_peers(client)
+    hellos = channel.waiting([member.email for member in members], HELLO)
     found = []
     for member in members:
         seen = adapter.fingerprint(client, member.email)
@@ -89,7 +90,8 @@ def look_for(
             continue
         known = replace(member, fingerprint=seen)
         try:
-            said = channel.find(member.email, HELLO)
+            ids = hellos.get(member.email)
+            said = channel.find(member.email, HELLO, ids) if ids else None
             users = read_hello(said[0]) if said else known.users
             found.append(replace(known, users=users))
         except BadMessage as error:

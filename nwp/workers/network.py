@@ -98,8 +98,10 @@ class Network:
         _, message = write_offer(plan)
         gone = self.gone()
         present = {name: member for name, member in self.members.items() if name not in gone}
-        for member in present.values():
-            self.reached(self._offer, member, job.digest, message)
+        emails = [member.email for member in present.values()]
+        there = self.reached(self._sent, emails)
+        for email in emails:
+            self.reached(self._offer, email, job.digest, message, there[email])
         began, pause, said = time.monotonic(), _SOONEST, ""
         fewest = min(self.patience.fewest, len(present))
         least = max(fewest, self.patience.least(len(present)))
@@ -132,13 +134,17 @@ class Network:
             )
         return job
 
-    def _offer(self, member: Member, digest: str, message: bytes) -> None:
+    def _sent(self, emails: Collection[str]) -> dict[str, dict[str, str]]:
+        """What lies in members' inboxes."""
+        return self.channel.names_of(emails, outgoing=True)
+
+    def _offer(self, email: str, digest: str, message: bytes, there: Mapping[str, str]) -> None:
         """Let the plan lie in a member's inbox, and nothing of before. After a restart it may lie there
         already, and even be answered."""
-        there = self.channel.names(member.email, outgoing=True)
-        self.channel.withdraw(member.email, *(n for n in there if not n.startswith(OFFER)))
+        if before := [name for name in there if not name.startswith(OFFER)]:
+            self.channel.withdraw(email, *before)
         if offer_name(digest) not in there:
-            self.channel.send(member.email, offer_name(digest), message)
+            self.channel.send(email, offer_name(digest), message)
 
     def reached(self, call: Callable[..., _T], *arguments: Any) -> _T:
         """What a call gives; where the way is broken, it is tried again, rarer and rarer. Interrupted when
@@ -166,12 +172,14 @@ class Network:
         gone = set(self.gone()) & set(self.members)
         approved = set(job.approved) - gone
         refused = {**job.refused, **dict.fromkeys(gone, _LEFT)}
-        for name, member in self.members.items():
-            if name in approved or name in gone:
-                continue
+        asked = {n: m.email for n, m in self.members.items() if n not in approved and n not in gone}
+        called = decision_name(job.digest)
+        waiting = self.channel.waiting(asked.values(), called)
+        for name, email in asked.items():
             decision = Decision.PENDING
             try:
-                if said := self.channel.find(member.email, decision_name(job.digest)):
+                ids = waiting.get(email)
+                if said := self.channel.find(email, called, ids) if ids else None:
                     decision = read_decision(said[0], job.digest)
             except BadMessage as error:
                 refused[name] = error.message
@@ -183,14 +191,17 @@ class Network:
                 refused[name] = decision.words
         return Job(job.plan, job.digest, tuple(sorted(approved)), refused)
 
+    def sent_as(self, emails: Collection[str], name: str) -> dict[str, list[str]]:
+        """The ids of messages of this name that lie in members' inboxes."""
+        return self.channel.waiting(emails, name, outgoing=True)
+
     def exchange(self, job: Job) -> _Exchange:
         """The way to reach the members under a job."""
         return _Exchange(self, job)
 
     def close(self, job: Job) -> None:
         """Take the plan away from all members: they tidy up then."""
-        for member in self.members.values():
-            self.reached(self.channel.clear, member.email)
+        self.reached(self.channel.clear, *(member.email for member in self.members.values()))
 
 
 @dataclass
@@ -213,17 +224,21 @@ class _Exchange:
         parcels = {worker: requests[worker] for worker in sorted(set(requests) - set(absent))}
         schema = phase.request(plan)
         down, up, began, pause, told = 0, 0, time.monotonic(), _SOONEST, False
+        emails = {worker: network.members[worker].email for worker in parcels}
+        old = network.reached(network.sent_as, emails.values(), name)
         for worker, message in pack_each(envelope, parcels, schema):
-            email = network.members[worker].email
-            down += network.reached(channel.put, email, name, message)
+            email = emails[worker]
+            down += network.reached(channel.put, email, name, message, old.get(email, ()))
         answers: dict[str, Parcel] = {}
         refused: list[str] = []
         pending = set(parcels)
         while True:
-            for worker in sorted(pending):
-                email = network.members[worker].email
+            # One look for all of them: it costs as much as for one alone.
+            waiting = network.reached(channel.waiting, [emails[worker] for worker in pending], name)
+            for worker in sorted(w for w in pending if emails[w] in waiting):
+                email = emails[worker]
                 try:
-                    found = network.reached(channel.find, email, name)
+                    found = network.reached(channel.find, email, name, waiting[email])
                     if found is None:
                         continue
                     up += found[1]
@@ -252,9 +267,7 @@ class _Exchange:
                 told = True
                 network.tell(f"round {number}: waiting for {', '.join(sorted(pending))}")
             pause = _rest(pause)
-        for worker in parcels:
-            email = network.members[worker].email
-            network.reached(channel.withdraw, email, name)
+        network.reached(channel.withdraw_from, emails.values(), name)
         network._silent = (network._silent - set(answers)) | pending
         waited = time.monotonic() - began
         late = tuple(sorted(pending))

@@ -31,6 +31,7 @@ from meeting import (
     refusal_in,
     to_all,
 )
+from syft.sync.connections.drive.mock_drive_service import MockDriveFile
 
 from nwp.corpus.types import Corpus
 from nwp.errors import NoQuorum, NwpError
@@ -205,6 +206,27 @@ def test_made_up_users_are_no_more_of_a_round_than_an_owners_share(users: int) -
         assert len(draw_cohort(replace(shared, member_share=1.0), 1)) == 1  # all are its own
 
 
+def test_one_look_for_all_owners_sees_what_a_look_for_each_does(meeting: Meeting) -> None:
+    """And nothing that somebody else has put there, or that lies elsewhere."""
+    for email in meeting.owners:
+        meeting.server.send(email, "something", b"x")
+    outbox = meeting.owners[ADA].site.channel._folder(SERVER, outgoing=True)
+    meeting.store.add_file(
+        MockDriveFile(
+            name="nwp.hello", content=b"", parents=[outbox], owners=[{"emailAddress": GRACE}]
+        )
+    )
+    drive = meeting.server._drive
+    for outgoing in (True, False):
+        folders = {
+            meeting.server._folder(email, outgoing=outgoing): SERVER if outgoing else email
+            for email in meeting.owners
+        }
+        each = {folder: drive.files_of(folder, owner) for folder, owner in folders.items()}
+        assert drive.files_of_each(folders) == each
+        assert [len(files) for files in each.values()] == [1, 1]
+
+
 def test_an_answer_of_another_owner_is_none_of_its_own(
     meeting: Meeting, plan: TrainPlan, weights: FloatArray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -286,8 +308,8 @@ def test_users_that_change_between_rounds_change_no_run_under_way(
     assert exchange(TRAIN, 1, to_all(plan, weights)).absent == {}
     # From the next run on it counts; and there is one hello, not two of which any is read.
     assert meeting.network().members["worker-002"].users == 1
-    hellos = [n for n in grace.site.channel._listed(SERVER, outgoing=True).values() if n == HELLO]
-    assert len(hellos) == 1
+    hellos = grace.site.channel.waiting([SERVER], HELLO, outgoing=True)
+    assert len(hellos[SERVER]) == 1
 
 
 def test_an_answer_of_any_size_is_read_up_to_a_bound(
@@ -352,7 +374,7 @@ def test_who_answers_twice_counts_once(
 def delete(meeting: Meeting, email: str, name: str, *, sent: bool) -> None:
     """Delete a message to (else from) an owner, as whoever may write to the folder can."""
     channel = meeting.owners[email].site.channel
-    for file_id, of in channel._listed(SERVER, outgoing=sent).items():
+    for file_id, of in channel._listed([SERVER], outgoing=sent)[SERVER].items():
         if of == name:
             meeting.store.delete_file(file_id)
 
@@ -392,13 +414,17 @@ def test_an_old_hello_put_back_is_of_no_use(
     is refused; a server that looks again is told by the owner's next start."""
     grace = meeting.owners[GRACE]
     store = meeting.store
-    listed = grace.site.channel._listed(SERVER, outgoing=True)
+    listed = grace.site.channel._listed([SERVER], outgoing=True)[SERVER]
     old = next(store.get_file(i).content for i, name in listed.items() if name == HELLO)
     few = Corpus("few", {"u0": ("the cat sat",) * 12, "u1": ("the cat",) * 12})
     grace.corpus = few
     grace.__post_init__()
     grace.begin()
-    (new,) = (i for i, n in grace.site.channel._listed(SERVER, outgoing=True).items() if n == HELLO)
+    (new,) = (
+        i
+        for i, n in grace.site.channel._listed([SERVER], outgoing=True)[SERVER].items()
+        if n == HELLO
+    )
     store.get_file(new).content = old
     assert meeting.network().members["worker-002"].users == 3
     replies = a_round(meeting, plan, weights)

@@ -263,6 +263,29 @@ def test_without_a_quorum_it_ends_at_the_longest(
     assert 2000 < replies.waited < 2003
 
 
+def test_a_turn_of_waiting_looks_at_the_store_once_for_all_owners(
+    meeting: Gathering, plan: TrainPlan, weights: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, job = ready(meeting, plan, patience=Patience(answer=10, longest=100))
+    drive, looks = network.channel._drive, 0
+    each = type(drive).files_of_each
+
+    def counted(self: Any, folders: Mapping[str, str]) -> dict[str, dict[str, str]]:
+        nonlocal looks
+        looks += self is drive
+        return each(self, folders)
+
+    monkeypatch.setattr(type(drive), "files_of_each", counted)
+    clock.meanwhile = lambda: None
+    clock.slept.clear()
+
+    replies = network.exchange(job)(TRAIN, 1, requests_for(meeting, weights))
+
+    assert replies.late == ALL
+    turns = len(clock.slept) + 1
+    assert looks == turns + 2  # and one before requests are sent, one before they are taken away
+
+
 def test_waiting_for_a_quorum_can_be_stopped_and_gone_on_with(
     meeting: Gathering, plan: TrainPlan, weights: Any, clock: Clock
 ) -> None:
@@ -292,7 +315,7 @@ def test_waiting_for_a_way_to_the_others_can_be_stopped(
 
     began = clock.now
     network = meeting.network(stopped=lambda: clock.now > began + 100)
-    monkeypatch.setattr(network.channel, "names", broken)
+    monkeypatch.setattr(network.channel, "_listed", broken)
 
     with pytest.raises(Interrupted, match="the share is not mounted"):
         network.submit(plan, "train")
