@@ -17,7 +17,7 @@ from nwp.federated.plan import read_plan
 from nwp.files import data_home, told, write_atomic
 from nwp.workers import adapter
 from nwp.workers.attending import Attendant
-from nwp.workers.consent import OWNER, Asked, Consents
+from nwp.workers.consent import BY_OWNER, Asked, Consents
 from nwp.workers.datasite import DATA_FILE, Datasite
 from nwp.workers.describing import describe, many
 from nwp.workers.engines import make_engine
@@ -158,7 +158,7 @@ def decide(
             f"your rules are against it: {against}",
             f"Change them in {home / POLICY}, or approve it --anyway.",
         )
-    asked = consents.decide(digest, decision, by=OWNER, reason=reason)
+    asked = consents.decide(digest, decision, by=BY_OWNER, reason=reason)
     return Request(digest, kind, asked, ())
 
 

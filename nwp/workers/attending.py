@@ -15,7 +15,7 @@ from nwp.federated.parcel import Envelope
 from nwp.federated.plan import read_plan
 from nwp.files import reason
 from nwp.workers import adapter
-from nwp.workers.consent import POLICY, Consents
+from nwp.workers.consent import BY_POLICY, Consents
 from nwp.workers.datasite import Datasite
 from nwp.workers.jobs import is_request
 from nwp.workers.offers import (
@@ -149,10 +149,10 @@ class Attendant:
         """Let the owner's rules decide, where they do."""
         plan, policy = read_plan(text), self.site.policy
         if against := fault(policy, plan):
-            self.consents.decide(digest, Decision.DENIED, by=POLICY, reason=against)
+            self.consents.decide(digest, Decision.DENIED, by=BY_POLICY, reason=against)
             self.tell(f"a {plan.kind} plan {digest[:12]} was denied by your rules: {against}")
         elif policy.approve == "auto":
-            self.consents.decide(digest, Decision.APPROVED, by=POLICY)
+            self.consents.decide(digest, Decision.APPROVED, by=BY_POLICY)
             self.tell(f"a {plan.kind} plan {digest[:12]} was approved by your rules")
         else:
             place = self.consents.all[digest].place

@@ -33,7 +33,7 @@ from nwp.workers.offers import Decision
 _RECORDS, _PLANS, _LOCK = "plans.json", "plans", "plans.lock"
 MOST_WAITING = 20  # plans that nobody has decided yet
 MOST_RULED = 200  # plans that the rules have decided
-POLICY, OWNER = "policy", "owner"
+BY_POLICY, BY_OWNER = "policy", "owner"
 
 
 class Changed(NwpError):
@@ -116,7 +116,7 @@ class Consents:
                 reason=reason,
                 program=program_digest() if approved else "",
             )
-            ruled = [d for d, asked in known.items() if asked.by == POLICY]
+            ruled = [d for d, asked in known.items() if asked.by == BY_POLICY]
             for old in ruled[:-MOST_RULED]:
                 del known[old]
             self._save(known)
