@@ -208,7 +208,10 @@ def train(
         float, typer.Option(min=0, rich_help_panel=_WAIT, help="Seconds to wait for a quorum.")
     ] = 86_400.0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Begin anew where a run exists.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Begin anew where a run exists; owners are asked anew, too."),
+    ] = False,
     home: Home = None,
     as_json: Json = False,
 ) -> None:

@@ -36,15 +36,19 @@ MOST_PER_USER = 1_000_000  # with more, likewise
 
 @dataclass(frozen=True)
 class SurveyPlan:
-    """Which words may enter the vocabulary: on each worker those that `k` of its users wrote."""
+    """Which words may enter the vocabulary: on each worker those that `k` of its users wrote. `run` is
+    that of the training which they are for; the text does not mention the first."""
 
     kind: ClassVar[str] = "survey"
 
     k: int = 3
+    run: int = 0
 
     def __post_init__(self) -> None:
         if self.k < 1:
             raise BadSettings(f"k = {self.k}: at least one user must have written a word", "Use 3.")
+        if self.run < 0:
+            raise BadSettings("a run's number must be 0 or more")
 
 
 @dataclass(frozen=True)
@@ -60,9 +64,10 @@ class TrainPlan:
     the users' learning rate changes, `compression` how weights and updates are written on their
     way. `participation` tells how users are drawn and waited for. With `member_share` below 1 and three
     workers or more, none of them counts for more than this share of a round, nor has more of the users
-    that it draws from (`nwp.federated.bounds`). As long as these two are as usual, and the server keeps
-    no mean of weights, the plan's text does not mention them. `sizes` is worker to words, known to the
-    server alone and no part of the plan's text.
+    that it draws from (`nwp.federated.bounds`). `run` counts the trainings of a server: one that begins
+    anew is another plan, under which owners have answered nothing yet. As long as these three are as
+    usual, and the server keeps no mean of weights, the plan's text does not mention them. `sizes` is
+    worker to words, known to the server alone and no part of the plan's text.
     """
 
     kind: ClassVar[str] = "train"
@@ -88,13 +93,14 @@ class TrainPlan:
     compression: Compression = field(default_factory=Compression)
     participation: Participation = field(default_factory=Participation)
     member_share: float = 1.0
+    run: int = 0
     sizes: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.rounds < 1 or self.validate_every < 1 or self.groups < 1 or self.threads < 1:
             raise BadSettings("rounds, validate_every, groups and threads must be 1 or more")
-        if min(self.cohort, self.patience, self.seed) < 0 or not 0 < self.quorum <= 1:
-            raise BadSettings("cohort, patience and seed must be 0 or more, quorum in (0, 1]")
+        if min(self.cohort, self.patience, self.seed, self.run) < 0 or not 0 < self.quorum <= 1:
+            raise BadSettings("cohort, patience, seed and run must be 0 or more, quorum in (0, 1]")
         if self.schedule.warmup > self.rounds:
             raise BadSettings(
                 f"a warm-up of {self.schedule.warmup} rounds in a run of {self.rounds}",
@@ -366,6 +372,8 @@ def plan_text(plan: Plan) -> str:
     }
     if isinstance(plan, QueryPlan) and plan.model is None:
         del content["model"]
+    if content.get("run") == 0:
+        del content["run"]
     if isinstance(plan, TrainPlan):
         del content["sizes"]
         if plan.participation == Participation():
@@ -401,6 +409,8 @@ def read_plan(text: str) -> Plan:
         if kind is TrainPlan:
             usual = {"participation": Participation(), "member_share": 1.0, "sizes": {}}
             content = usual | content
+        if kind in (SurveyPlan, TrainPlan):
+            content = {"run": 0, **content}
         if kind is QueryPlan:
             content = {"model": None, **content}
         plan: Plan = _exact(kind, content)

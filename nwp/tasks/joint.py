@@ -2,6 +2,7 @@
 
 HOME/members.json    who was invited, and what is known of them
 HOME/runs.json       which members, with how many users, each bundle is trained with
+HOME/begun.json      how many trainings had begun before each bundle's
 HOME/status.json     what a training under way is doing
 HOME/stop            put there to end it
 OUT/run/cohorts.jsonl, survey.json  who took part in which round, and said which words
@@ -9,7 +10,6 @@ OUT/run/cohorts.jsonl, survey.json  who took part in which round, and said which
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
@@ -28,15 +28,17 @@ from nwp.files import data_home, write_atomic
 from nwp.model.bundle import default_bundle
 from nwp.runs.metrics import MetricsFile
 from nwp.runs.trackers import Tracker
-from nwp.tasks.cohorts import COHORTS, Recorded, refused_in, took_part
+from nwp.tasks.cohorts import COHORTS, Recorded, took_part
 from nwp.tasks.joint_members import (
     STOP,
     JointOptions,
     gathered,
     keep_members,
+    keep_run,
+    run_of,
     tell_of_large,
 )
-from nwp.tasks.joint_status import STATUS, Status
+from nwp.tasks.joint_status import Status, read_status
 from nwp.tasks.query import Answer, QueryOptions, query
 from nwp.tasks.run_folder import RunFolder
 from nwp.tasks.tracking import tracked
@@ -47,7 +49,7 @@ from nwp.tasks.train import (
     result_of,
     train_over,
 )
-from nwp.tasks.watching import Watcher, telling_of_the_end, together
+from nwp.tasks.watching import Started, Watcher, telling_of_the_end, together
 from nwp.workers import adapter
 from nwp.workers.channel import Channel, Tap
 from nwp.workers.members import (
@@ -62,14 +64,13 @@ from nwp.workers.network import Network, Patience
 from nwp.workers.parties import (
     Party,
     alone,
-    is_at_work,
     is_party,
     read_party,
     short,
     split_transport,
 )
 
-__all__ = ["JointOptions", "train_jointly"]
+__all__ = ["JointOptions", "read_status", "train_jointly"]
 
 
 def usual_home() -> Path:
@@ -160,7 +161,7 @@ def train_jointly(
             gone=lambda: barred | {m.name for m in read_members(home) if m.left},
             stopped=(home / STOP).exists,
         )
-        # The bundle that all may start from: owners with few users could say no word of their own.
+        options = replace(options, run=run_of(home, out, resume=resume))
         marked = _fingerprint_of(options, members)
         with RunFolder(out, marked, resume=resume) as run:
             finished = run.check(force=force)
@@ -179,8 +180,13 @@ def train_jointly(
                 command=command,
                 warn=watcher.warned,
             )
+
+            def started(found: Started) -> None:
+                keep_run(home, out, options.run)
+                status.started(found)
+
             live = Watcher(
-                started=status.started,
+                started=started,
                 round_done=lambda state: _round_done(home, status, state),
                 stopped=status.stopped,
             )
@@ -239,20 +245,6 @@ def _round_done(home: Path, status: Status, state: RunState) -> None:
         raise Interrupted(
             f"training was stopped after round {report.number}", "Go on with --resume."
         )
-
-
-def read_status(home: Path) -> dict[str, Any]:
-    """What a server is doing, its members, their last rounds, and whose answers it did not take. `running`
-    tells whether the process is there."""
-    party = read_party(home, owner=False)
-    about: dict[str, Any] = {}
-    with contextlib.suppress(OSError, ValueError, TypeError):
-        about = dict(json.loads((home / STATUS).read_text(encoding="utf-8")))
-    if about.get("out"):
-        about["refused"] = refused_in(Path(about["out"]) / "run" / COHORTS)
-    running = is_at_work(home)
-    rows = [dataclasses.asdict(member) for member in read_members(home)]
-    return {"email": party.email, "running": running, **about, "members": rows}
 
 
 def stop(home: Path) -> dict[str, Any]:

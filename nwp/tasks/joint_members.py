@@ -1,6 +1,7 @@
 """With which members a joint training is done: those who come in time, or those of the run it goes on with.
 
 HOME/runs.json    for each bundle, the members that it is trained with and how many users each had
+HOME/begun.json   for each bundle, how many trainings had begun before it
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from nwp.workers.members import Member, by_name, look_for, read_members, save_me
 from nwp.workers.network import Patience
 
 STOP = "stop"
-_RUNS = "runs.json"
+_RUNS, _BEGUN = "runs.json", "begun.json"
 _BETWEEN_LOOKS = 1.0  # seconds, while members are awaited
 _AFTER_A_FAULT = 10.0
 
@@ -115,6 +116,28 @@ def keep_members(home: Path, out: Path, members: Mapping[str, Member]) -> None:
     runs = _runs(home)
     runs[str(out.absolute())] = {name: member.users for name, member in members.items()}
     write_atomic(home / _RUNS, json.dumps(runs, indent=1) + "\n", mode=0o600)
+
+
+def run_of(home: Path, out: Path, *, resume: bool) -> int:
+    """The number of a training, by which its plan differs from those of all that have begun before: to a
+    plan that owners have answered under, they give no other answers. One that goes on keeps its own."""
+    begun = _numbers(home / _BEGUN)
+    if resume and (number := begun.get(str(out.absolute()))) is not None:
+        return number
+    return 1 + max(begun.values(), default=-1)
+
+
+def keep_run(home: Path, out: Path, number: int) -> None:
+    """Write down that a training has begun under this number."""
+    begun = {**_numbers(home / _BEGUN), str(out.absolute()): number}
+    write_atomic(home / _BEGUN, json.dumps(begun, indent=1) + "\n", mode=0o600)
+
+
+def _numbers(path: Path) -> dict[str, int]:
+    try:
+        return {str(name): int(number) for name, number in json.loads(path.read_bytes()).items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
 
 
 def tell_of_large(members: Mapping[str, Member], share: float, status: Status) -> None:

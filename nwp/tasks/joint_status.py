@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 from collections.abc import Callable
@@ -11,7 +12,10 @@ from typing import Any
 
 from nwp.errors import NwpError
 from nwp.files import write_atomic
+from nwp.tasks.cohorts import COHORTS, refused_in
 from nwp.tasks.watching import Started
+from nwp.workers.members import read_members
+from nwp.workers.parties import is_at_work, read_party
 
 STATUS = "status.json"
 
@@ -47,3 +51,17 @@ class Status:
     def started(self, started: Started) -> None:
         """The plan is approved."""
         self.say("training", rounds=started.plan.rounds, plan=started.job.digest)
+
+
+def read_status(home: Path) -> dict[str, Any]:
+    """What a server is doing, its members, their last rounds, and whose answers it did not take. `running`
+    tells whether the process is there."""
+    party = read_party(home, owner=False)
+    about: dict[str, Any] = {}
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        about = dict(json.loads((home / STATUS).read_text(encoding="utf-8")))
+    if about.get("out"):
+        about["refused"] = refused_in(Path(about["out"]) / "run" / COHORTS)
+    running = is_at_work(home)
+    rows = [dataclasses.asdict(member) for member in read_members(home)]
+    return {"email": party.email, "running": running, **about, "members": rows}

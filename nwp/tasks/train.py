@@ -68,11 +68,12 @@ class TrainOptions:
     vocabulary and sizes are kept. `dropout` None: 0.2, or the base's. `checkpoint_every`: rounds
     between checkpoints; above 1 only where workers keep nothing from round to round, since theirs
     would be further on than a resumed run's. `member_share`: of a round, the most that one of three
-    workers or more counts for. `stragglers`: sigma of the log-normal distribution of the users'
-    simulated speeds, 0: all answers come at once. `storage`: what the weights are in the bundle's file
-    (`nwp.model.storage`). `engine`, `processes` (0: one a core), `ray_address` and `device`
-    say where it is computed (`nwp.workers.engines.make_engine`); a run may go on on another device, which
-    changes last bits, and is told of.
+    workers or more counts for; `run`: how many trainings its server has begun before.
+    `stragglers`: sigma of the log-normal distribution of the users' simulated speeds, 0: all answers come
+    at once. `storage`: what the weights are in the bundle's file (`nwp.model.storage`). `engine`,
+    `processes` (0: one a core), `ray_address` and `device` say where it is computed
+    (`nwp.workers.engines.make_engine`); a run may go on on another device, which changes last bits, and is
+    told of.
     """
 
     workers: int = 0
@@ -95,6 +96,7 @@ class TrainOptions:
     cohort: int = 0
     participation: Participation = field(default_factory=Participation)
     member_share: float = 1.0
+    run: int = 0
     stragglers: float = 0.0
     validate_every: int = 5
     validate_users: int = 0
@@ -355,7 +357,7 @@ def _beginning(sim: Federation, options: TrainOptions) -> tuple[Bundle, dict[str
         base = load_bundle(Path(options.base))
         dropout = base.config.dropout if options.dropout is None else options.dropout
         return replace(base, config=replace(base.config, dropout=dropout)), {}
-    job = sim.submit(SurveyPlan(options.k), "survey")
+    job = sim.submit(SurveyPlan(options.k, options.run), "survey")
     replies = sim.exchange(job)(SURVEY, 1, {worker: Parcel() for worker in sim.deals})
     if not replies.answers:
         reasons = next(iter(replies.absent.values()), "no workers")
@@ -395,6 +397,7 @@ def _plan(sim: Federation, options: TrainOptions, bundle: Bundle) -> TrainPlan:
         cohort=options.cohort or max(8, users // 20),
         participation=options.participation,
         member_share=options.member_share,
+        run=options.run,
         seed=options.seed,
         validate_every=options.validate_every,
         validate_users=options.validate_users,

@@ -60,6 +60,9 @@ def size_text(size: int) -> str:
 def _training(plan: TrainPlan, own: int, policy: Policy) -> Iterator[str]:
     work, rounds = plan.local, many(plan.rounds, "round")
     yield f"Train a next-word model on your users' messages, in {rounds} at most."
+    if plan.run:
+        before = many(plan.run, "training")
+        yield f"The server has begun {before} before; this is another one, however alike they may be."
     yield from _model(plan)
     batch = f"{many(work.batch, 'message')} a step" if work.batch else "all messages in one step"
     yield (

@@ -243,6 +243,30 @@ def test_a_finished_run_gives_its_result_again_and_is_not_begun_over(meeting: Me
         meeting.train()
 
 
+def test_a_run_that_is_begun_anew_is_another_plan_which_owners_answer_anew(
+    meeting: Meeting,
+) -> None:
+    """Also where they can't give the answers of before again: those were dropped."""
+    once = TrainOptions(**{**vars(OPTIONS), "rounds": 1})
+    found = []
+    for force in (False, True):
+        with meeting.at_work():
+            result = meeting.train(once, force=force)
+        assert result["absent"] == {}
+        found.append(bundle(meeting.out)["model.safetensors"])
+        for email in OWNERS:
+            for kept in (meeting.home(email) / "sent").iterdir():
+                kept.unlink()
+
+    assert found[0] == found[1]
+    for email in OWNERS:
+        asked = owner.requests(meeting.home(email), every=True)
+        assert [each.kind for each in asked] == ["survey", "train"] * 2
+        assert "has begun 1 training before" in " ".join(asked[3].words)
+    with meeting.at_work():
+        assert meeting.train(once, resume=True) == result  # under the number that it has
+
+
 # ---------------------------------------------------------------------------------------- deaths
 
 
