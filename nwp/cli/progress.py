@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -50,15 +50,17 @@ class Rounds:
         if self._live is not None:
             self._task = self._live.add_task("", total=plan.rounds, completed=self._first)
 
+    def measured(self, valid: Mapping[str, Any]) -> None:
+        """How good the model is that training starts from."""
+        self._say(f"before training: {_figures(valid)}")
+
     def round_done(self, state: RunState) -> None:
         """One more round is durable."""
         report = state.history[-1]
         valid = next((r.valid for r in reversed(state.history) if r.valid), None)
         figures = "not validated yet"
         if valid:
-            figures = (
-                f"valid perplexity {figure(valid['perplexity'])}, top-1 {percent(valid['top1'])}"
-            )
+            figures = _figures(valid)
         moved = megabytes(report.bytes_down + report.bytes_up)
         line = f"{figures}; {_took_part(report)}, {moved} moved"
         for worker, reason in set(report.absent.items()) - self._said:
@@ -86,7 +88,29 @@ class Rounds:
         """As training wants it."""
         from nwp.tasks.watching import Watcher
 
-        return Watcher(self.enrolled, self.started, self.round_done, self.warned)
+        return Watcher(
+            self.enrolled, self.started, self.round_done, self.warned, measured=self.measured
+        )
+
+
+def _figures(valid: Mapping[str, Any]) -> str:
+    return f"valid perplexity {figure(valid['perplexity'])}, top-1 {percent(valid['top1'])}"
+
+
+def how_good(result: Mapping[str, Any]) -> str:
+    """What training has brought, from what it began with, and in which round."""
+    valid, before, best = result["valid"], result.get("before"), result["best_round"]
+    since = f"from {figure(before['perplexity'])} to " if before else ""
+    text = (
+        f"valid perplexity {since}{figure(valid['perplexity'])}, top-1 {percent(valid['top1'])}, "
+        f"top-3 {percent(valid['top3'])}"
+    )
+    if before and best == 0:
+        return (
+            f"{text}\nno round was better than the model before training, whose weights are kept: try a "
+            "lower --learning-rate"
+        )
+    return f"{text} (best: round {best})"
 
 
 def _took_part(report: RoundReport) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from nwp.cli.output import err, figure, megabytes, out, percent, print_json, tell_without_ngrams
+from nwp.cli.output import err, figure, megabytes, out, print_json, tell_without_ngrams
 from nwp.cli.query import (
     Epsilon,
     MinUsers,
@@ -221,7 +221,7 @@ def train(
 
     Ctrl-C, or nwp server stop, ends it after its round; --resume goes on, also after the machine died.
     """
-    from nwp.cli.progress import watching
+    from nwp.cli.progress import how_good, watching
     from nwp.federated.compression import Compression
     from nwp.federated.local import LocalWork
     from nwp.federated.optimizers import ServerOptimizer
@@ -278,12 +278,10 @@ def train(
     if as_json:
         print_json(result)
         return
-    valid = result["valid"]
     out().print(
         f"{result['model']}: {result['rounds']} rounds over {result['users']} users of "
         f"{result['workers']} members in {result['seconds']} s\n"
-        f"valid perplexity {figure(valid['perplexity'])}, top-1 {percent(valid['top1'])}, "
-        f"top-3 {percent(valid['top3'])} (best: round {result['best_round']})\n"
+        f"{how_good(result)}\n"
         f"moved: {megabytes(result['bytes_down'])} of weights down, "
         f"{megabytes(result['bytes_up'])} of updates and counts up, no message\n"
         f"next:  {shlex.join(['nwp', 'prompt', '--model', str(out_folder)])}"

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nwp.cli.output import err, figure, megabytes, out, percent, print_json, tell_without_ngrams
+from nwp.cli.output import err, megabytes, out, print_json, tell_without_ngrams
 from nwp.cli.reading import Columns, Dates, Form, Me, SkipBad, read_corpus
 from nwp.cli.tracking import MLflowAddress, Record, TensorBoardFolder
 from nwp.errors import Interrupted
@@ -353,7 +353,7 @@ def train(
     Ctrl-C stops after the last finished round; the same command with --resume goes on from there
     and gives the same bytes.
     """
-    from nwp.cli.progress import watching
+    from nwp.cli.progress import how_good, watching
     from nwp.corpus.load import plain_name
     from nwp.federated.algorithms import algorithm as algorithm_of
     from nwp.federated.compression import Compression
@@ -444,12 +444,10 @@ def train(
         return
     if result["without_words"]:
         err().print(f"left out: {result['without_words']} users who have written no word")
-    valid = result["valid"]
     out().print(
         f"{result['model']}: {result['rounds']} rounds over {result['users']} users in "
         f"{result['seconds']} s\n"
-        f"valid perplexity {figure(valid['perplexity'])}, top-1 {percent(valid['top1'])}, "
-        f"top-3 {percent(valid['top3'])} (best: round {result['best_round']})\n"
+        f"{how_good(result)}\n"
         f"moved: {megabytes(result['bytes_down'])} of weights down, "
         f"{megabytes(result['bytes_up'])} of updates and counts up, no message\n"
         f"{_waited_for(result)}"

@@ -41,9 +41,18 @@ def start(plan: TrainPlan, weights: FloatArray) -> RunState:
 
 
 def train(
-    plan: TrainPlan, state: RunState, exchange: Exchange, validate: Validate, checkpoint: Checkpoint
+    plan: TrainPlan,
+    state: RunState,
+    exchange: Exchange,
+    validate: Validate,
+    checkpoint: Checkpoint,
+    *,
+    measured: bool = False,
 ) -> Iterator[RunState]:
     """Run the rounds that are left; what `checkpoint` keeps of them is durable before it is given out.
+
+    With `measured`, the model before the first round is validated as well, as that of round 0: where no
+    round is better, it is what is kept.
 
     Stops after `plan.rounds`, or early when `plan.patience` validations in a row brought no new
     best. NoQuorum when too few workers answer, or after `MOST_ABANDONED` abandoned rounds in a row;
@@ -51,7 +60,7 @@ def train(
     """
     passing: RunState | None = None
     try:
-        for reached in _rounds(plan, state, exchange, validate, checkpoint):
+        for reached in _rounds(plan, state, exchange, validate, checkpoint, measured=measured):
             passing = reached
             if checkpoint.is_due(reached):
                 passing = None
@@ -65,11 +74,21 @@ def train(
 
 
 def _rounds(
-    plan: TrainPlan, state: RunState, exchange: Exchange, validate: Validate, checkpoint: Checkpoint
+    plan: TrainPlan,
+    state: RunState,
+    exchange: Exchange,
+    validate: Validate,
+    checkpoint: Checkpoint,
+    *,
+    measured: bool,
 ) -> Iterator[RunState]:
     """The state after each round that is left."""
     aggregation = AGGREGATIONS[plan.aggregation]
-    counted = Replies({})
+    counted = at_first = Replies({})
+    if measured and state.number == 0:
+        seen = plan.downlink.through(state.weights)
+        found, at_first = validate(seen, 0)
+        state = after(state, best_weights=seen, best_valid=dict(found), before=dict(found))
     if plan.participation.by_size and state.number < plan.rounds:
         sizes, counted = find_sizes(plan, exchange, checkpoint.folder)
         plan = replace(plan, sizes=sizes)
@@ -79,7 +98,8 @@ def _rounds(
         aggregate, traffic = run_round(
             plan, aggregation, number, state.weights, exchange, checkpoint, state.carried
         )
-        traffic, counted = traffic.plus(counted), Replies({})
+        traffic = traffic.plus(counted).plus(at_first)
+        counted = at_first = Replies({})
         weights, optimizer = state.weights, state.optimizer
         if aggregate is not NO_UPDATE:
             weights, optimizer = optimizers.step(plan.server, optimizer, weights, aggregate.update)

@@ -67,7 +67,8 @@ class RoundReport:
 class RunState:
     """All that the server needs to go on after round `number`: weights are float32 (n,), and so is
     what the aggregation carries on (`Aggregation.carried`), by name. `devices` are the kinds of device
-    that rounds were computed on (`nwp.federated.device.kind_of`), one after another."""
+    that rounds were computed on (`nwp.federated.device.kind_of`), one after another. `before` is how good
+    the model was before the first round, where that was measured; empty else."""
 
     number: int
     weights: FloatArray
@@ -78,6 +79,7 @@ class RunState:
     history: tuple[RoundReport, ...] = ()
     carried: Mapping[str, FloatArray] = field(default_factory=dict)
     devices: tuple[str, ...] = ()
+    before: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def validations_since_best(self) -> int:
@@ -119,6 +121,7 @@ class Checkpoint:
             "steps": state.optimizer.steps,
             "best_number": state.best_number,
             "best_valid": dict(state.best_valid),
+            "before": dict(state.before),
             "history": [asdict(report) for report in state.history],
             "devices": list(state.devices),
         }
@@ -238,6 +241,7 @@ def _state(about: Mapping[str, Any], arrays: Mapping[str, Any], number: int) -> 
             if name.startswith(CARRIED)
         },
         devices=tuple(map(str, about.get("devices", (CPU,)))),  # older ones know of no other
+        before=about.get("before", {}),
     )
 
 

@@ -56,6 +56,7 @@ from nwp.workers.simulation import Simulation, deal, usual_workers
 _WRITE_IT = "then --resume writes it."
 _UNDECISIVE = ("processes", "engine", "ray_address", "device", "checkpoint_every")
 _DROPOUT = 0.2
+_SHOWN = ("perplexity", "top1", "top3")
 _MOST_SPREAD = 10.0  # of users' speeds: at this sigma, one in six is 20,000 times too slow
 
 
@@ -270,9 +271,13 @@ def train_over(sim: Federation, run: RunFolder, options: TrainOptions, watcher: 
         request = Parcel(arrays=plan.downlink.encode("weights", weights))
         requests = dict.fromkeys(plan.workers, request)
         replies = exchange(VALIDATE, number, requests)
-        return metrics(total(plan, replies.answers)), replies
+        found = metrics(total(plan, replies.answers))
+        if number == 0:
+            watcher.measured(found)
+        return found, replies
 
-    for reached in train(plan, state, exchange, validate, checkpoint):
+    measured = bool(options.base)  # what begins with nothing predicts nothing
+    for reached in train(plan, state, exchange, validate, checkpoint, measured=measured):
         state = reached
         watcher.round_done(state)
     sim.close(job)
@@ -337,7 +342,8 @@ def result_of(trained: Trained, seconds: float) -> dict[str, Any]:
         "workers": len(plan.workers),
         "users": sum(plan.workers.values()),
         "seconds": seconds,
-        "valid": {key: state.best_valid.get(key) for key in ("perplexity", "top1", "top3")},
+        "valid": {key: state.best_valid.get(key) for key in _SHOWN},
+        "before": {key: state.before.get(key) for key in _SHOWN} if state.before else None,
         "best_round": state.best_number,
         "parameters": plan.model.parameters,
         "vocabulary": len(plan.words),

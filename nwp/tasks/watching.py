@@ -31,6 +31,7 @@ class Started:
 class Watcher:
     """What a caller may be told while training runs; every function may be left as it is.
 
+    `measured` gets how good the model that training starts from is, before the first round.
     `finished` gets the result once the bundle is written, `stopped` whatever has ended training
     before (KeyboardInterrupt too), which is then raised.
     """
@@ -41,6 +42,7 @@ class Watcher:
     warned: Callable[[str], None] = lambda text: None
     finished: Callable[[Mapping[str, Any]], None] = lambda result: None
     stopped: Callable[[BaseException], None] = lambda error: None
+    measured: Callable[[Mapping[str, Any]], None] = lambda valid: None
 
 
 def together(*watchers: Watcher) -> Watcher:
@@ -53,9 +55,8 @@ def together(*watchers: Watcher) -> Watcher:
 
         return tell
 
-    return Watcher(
-        *map(all_of, ("enrolled", "started", "round_done", "warned", "finished", "stopped"))
-    )
+    names = ("enrolled", "started", "round_done", "warned", "finished", "stopped", "measured")
+    return Watcher(*map(all_of, names))
 
 
 @contextlib.contextmanager

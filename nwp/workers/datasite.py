@@ -261,7 +261,9 @@ class Datasite:
         phases = phases_of(plan)
         phase = phases.get(envelope.phase)
         rounds = getattr(plan, "rounds", 1)
-        if phase is None or envelope.kind != "ask" or not 1 <= envelope.round <= rounds:
+        # Round 0 is before the first: the model that training starts from is validated.
+        first = 0 if phase is VALIDATE and isinstance(plan, TrainPlan) else 1
+        if phase is None or envelope.kind != "ask" or not first <= envelope.round <= rounds:
             raise _Refuse(Refusal.BAD_REQUEST)
         if self.ledger.has(envelope):
             raise _Refuse(Refusal.ALREADY_ANSWERED)

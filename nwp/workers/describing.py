@@ -135,8 +135,8 @@ def _answers(plan: TrainPlan, own: int) -> Iterator[str]:
             every = plan.validate_every
             yield (
                 f"Sent back {'each round' if every == 1 else f'every {every} rounds'} (the server may ask "
-                "in each): counts of how well the model predicts what is kept of your users' messages "
-                f"for that, {'of your one user' if own == 1 else f'as one sum over your {own} users'}."
+                "in each, and before the first): counts of how well the model predicts what is kept of your "
+                f"users' messages for that, {'of your one user' if own == 1 else f'as one sum over your {own} users'}."
             )
         else:
             yield (

@@ -331,14 +331,23 @@ def test_a_folder_called_run_that_is_none_is_left_alone(
 def test_training_goes_on_from_a_bundle_with_its_words_and_sizes(
     nwp: Nwp, corpus: Path, bundle: Path
 ) -> None:
-    nwp("train", corpus, "--out", "m", *TINY, *ROUNDS, "--hidden", 16, "--from", bundle, "--json")
+    words = ("train", corpus, "--out", "m", *TINY, *ROUNDS, "--hidden", 16, "--from", bundle)
+    done = nwp(*words)
+    found = nwp(*words, "--resume", "--json").result()
 
     mine = json.loads(Path("m/settings.json").read_text())
     theirs = json.loads((bundle / "settings.json").read_text())
     assert mine["model"] == theirs["model"]
     assert mine["about"]["from"] == str(bundle)
     assert bundle_bytes(Path("m"))["vocabulary.json"] == bundle_bytes(bundle)["vocabulary.json"]
-    assert bundle_bytes(Path("m"))["model.safetensors"] != bundle_bytes(bundle)["model.safetensors"]
+    # What it began with is measured first, and kept: these two rounds have made it no better.
+    assert bundle_bytes(Path("m"))["model.safetensors"] == bundle_bytes(bundle)["model.safetensors"]
+    assert found["best_round"] == 0
+    assert found["valid"] == found["before"]
+    said = f"{found['before']['perplexity']:.1f}"
+    assert f"before training: valid perplexity {said}" in done.err.splitlines()[2]
+    assert f"valid perplexity from {said} to {said}" in done.out
+    assert "no round was better than the model before training" in done.out
 
 
 def test_dropout_may_be_another_than_the_bundles(nwp: Nwp, corpus: Path, bundle: Path) -> None:

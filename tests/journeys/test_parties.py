@@ -18,6 +18,8 @@ import pytest
 from nwp.corpus.split import only
 from nwp.corpus.types import Corpus
 from nwp.errors import BadInput, Interrupted, NoQuorum
+from nwp.federated.local import LocalWork
+from nwp.federated.optimizers import ServerOptimizer
 from nwp.federated.state import Checkpoint
 from nwp.tasks import joint, owner
 from nwp.tasks.cohorts import rows_of
@@ -241,6 +243,36 @@ def test_a_finished_run_gives_its_result_again_and_is_not_begun_over(meeting: Me
     assert meeting.train(resume=True) == result
     with pytest.raises(BadInput, match="already holds a training run"):
         meeting.train()
+
+
+@pytest.mark.parametrize("rate", [1e-6, 500.0], ids=["hardly at all", "into ruin"])
+def test_what_training_begins_with_is_measured_first_and_kept_where_no_round_is_better(
+    meeting: Meeting, corpus: Corpus, tmp_path: Path, rate: float
+) -> None:
+    """Between parties as in the simulation, to the same bytes."""
+    base, simulated = tmp_path / "base", tmp_path / "simulated"
+    deals = dict(zip(NAMES, SHARES, strict=True))
+    train_bundle(corpus, base, OPTIONS, command="", deals=deals)
+    local = LocalWork(batch=4, learning_rate=4.0, clip_norm=0.5)
+    server = ServerOptimizer("fedavg", learning_rate=rate)
+    changes = {"base": str(base), "local": local, "server": server, "validate_every": 1}
+    options = TrainOptions(**{**vars(OPTIONS), **changes})
+
+    with meeting.at_work():
+        result = meeting.train(options)
+
+    told = train_bundle(corpus, simulated, options, command="", deals=deals)
+    assert bundle(meeting.out) == bundle(simulated)
+    assert result["before"] == told["before"]
+    assert meeting.cohorts()[0]["round"] == 0
+    assert meeting.cohorts()[0]["phase"] == "validate"
+    same = (meeting.out / "model.safetensors").read_bytes() == (
+        base / "model.safetensors"
+    ).read_bytes()
+    if rate > 1:
+        assert (result["best_round"], result["valid"], same) == (0, result["before"], True)
+    else:
+        assert result["valid"]["perplexity"] <= result["before"]["perplexity"]
 
 
 def test_a_run_that_is_begun_anew_is_another_plan_which_owners_answer_anew(
