@@ -133,10 +133,11 @@ def _answers(plan: TrainPlan, own: int) -> Iterator[str]:
             yield "Sent back once: how many words all your users have together."
         elif phase.name == "validate":
             every = plan.validate_every
+            of_whom = "of your one user" if own == 1 else f"as one sum over your {own} users"
             yield (
                 f"Sent back {'each round' if every == 1 else f'every {every} rounds'} (the server may ask "
                 "in each, and before the first): counts of how well the model predicts what is kept of your "
-                f"users' messages for that, {'of your one user' if own == 1 else f'as one sum over your {own} users'}."
+                f"users' messages for that, {of_whom}."
             )
         else:
             yield (
