@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import json
 import logging
 import os
@@ -54,6 +53,7 @@ from nwp.errors import BadMessage, TransportError
 from nwp.temporary import TemporaryFolder
 from nwp.workers import drive
 from nwp.workers.folder import FolderStore, StoredFile, open_store
+from nwp.workers.hush import hushed
 
 logging.getLogger("syft").setLevel(logging.ERROR)
 
@@ -79,9 +79,9 @@ _ALONE = threading.RLock()
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Around calls of syft: one thread at a time, for it makes no promise about threads, and without
-    the progress that it prints (what is redirected is the whole process's output, so again: alone).
+    the progress that it prints.
     What fails on the way to the others is told as a TransportError."""
-    with _ALONE, contextlib.redirect_stdout(io.StringIO()), drive.told():
+    with _ALONE, hushed(), drive.told():
         try:
             yield
         except Exception as error:
