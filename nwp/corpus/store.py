@@ -15,7 +15,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import accumulate, pairwise
-from typing import IO, overload
+from typing import IO, NoReturn, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -111,6 +111,12 @@ class StoredUsers(Mapping[str, tuple[str, ...]]):
     def messages(self) -> int:
         """How many messages all users have."""
         return len(self._lengths)
+
+    def __reduce__(self) -> NoReturn:
+        """In another process the file's number is another file's, or none."""
+        raise TypeError(
+            "stored users stay in their process: hand over some users' messages instead"
+        )
 
 
 def gather(name: str, messages: Iterable[Message], tally: Tally) -> Corpus:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import os
+import pickle
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -70,6 +71,13 @@ def test_a_user_who_is_not_there_is_not_found() -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="no list of open files here")
+def test_they_are_not_handed_to_another_process() -> None:
+    """There, the file's number would be that of another file."""
+    users, _ = store([Message("ann", "hello")])
+    with pytest.raises(TypeError, match="hand over some users' messages"):
+        pickle.dumps(users)
+
+
 def test_files_are_closed_when_nobody_reads_them_any_more() -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
     users, _ = store([Message("ann", "x"), Message("ben", "y"), Message("ann", "z")])
