@@ -420,11 +420,11 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_bytes(
     meeting: Meeting, simulated: dict[str, bytes]
 ) -> None:
     def tap(sender: str, to: str, name: str, payload: bytes) -> None:
-        if name.endswith(".1.train") and not (meeting.server / "stop").exists():
-            assert joint.stop(meeting.server) == {"stopping": True, "round": 0}
+        if name.endswith(".2.train") and not (meeting.server / "stop").exists():
+            assert joint.stop(meeting.server) == {"stopping": True, "round": 1}
 
     with meeting.at_work():
-        with pytest.raises(Interrupted, match="after round 1"):
+        with pytest.raises(Interrupted, match="stopped in round 2"):
             meeting.train(tap=tap)
         assert not joint.read_status(meeting.server)["running"]
         result = meeting.train(resume=True)
@@ -450,7 +450,7 @@ def test_waiting_for_members_can_be_stopped(meeting: Meeting) -> None:
 
 def stopped_after_one_round(meeting: Meeting) -> None:
     def tap(sender: str, to: str, name: str, payload: bytes) -> None:
-        if name.endswith(".1.train"):
+        if name.endswith(".2.train"):  # sent, and never waited for
             (meeting.server / "stop").touch()
 
     with meeting.at_work(), pytest.raises(Interrupted):
@@ -494,8 +494,9 @@ def test_an_owner_with_more_users_than_before_is_warned_of_and_the_run_goes_on(
     more = Corpus("more", {"v": ("see you tomorrow at the park",) * 10})
     owner.add_corpus(meeting.home(OWNERS[0]), more)
 
+    meeting.told[OWNERS[0]].clear()
     with meeting.at_work():
-        time.sleep(0.3)  # until it has said so
+        assert wait_for(lambda: meeting.told[OWNERS[0]])  # it has said how many
         meeting.train(resume=True)
 
     (warned,) = (text for text in meeting.told[SERVER] if "users now" in text)
@@ -580,7 +581,8 @@ def test_a_run_goes_on_with_the_words_of_who_is_away_now(meeting: Meeting) -> No
         result = meeting.train(resume=True, joint=wait)
 
     assert (result["rounds"], result["resumed_from"]) == (3, 1)
-    assert all(row["late"] == [NAMES[2]] for row in meeting.cohorts() if row["round"] > 1)
+    # Round 2 was asked for before the run was stopped, so all may have answered that.
+    assert all(row["late"] == [NAMES[2]] for row in meeting.cohorts() if row["round"] > 2)
 
 
 def wait_for(found: Callable[[], Any]) -> Any:

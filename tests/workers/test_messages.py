@@ -167,7 +167,9 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         train.train_bundle(corpus, out, options, command="nwp train village")
         if request.param > K:
             some = ngrams.NgramsOptions(k=K, workers=2, processes=1)
-            ngrams.add_ngrams(corpus, out, out, some, force=True)
+            ngrams.add_ngrams(corpus, out, out.with_name("keyboard"), some)
+            keep(inside(out))
+            out = out.with_name("keyboard")
         for own in (True, False):
             evaluate.evaluate_bundle(
                 replace(corpus, own=own), out, evaluate.EvaluateOptions(workers=2, processes=1)
