@@ -148,6 +148,7 @@ def told(found: Sequence[tuple[Rows, Rows]]) -> dict[str, object]:
     """Pooled figures without and with; deciles over users of what each gains, and shares that do."""
     before, after = (np.concatenate(rows) for rows in zip(*found, strict=True))
     mine, ours = figures(before), figures(after)
+    ours_of_all = figures(after.sum(0))
     gains = {
         "perplexity_ratio": ours["perplexity"] / mine["perplexity"],
         "top1": ours["top1"] - mine["top1"],
@@ -161,7 +162,7 @@ def told(found: Sequence[tuple[Rows, Rows]]) -> dict[str, object]:
     return {
         "users": len(found),
         "without": {n: round(float(figures(before.sum(0))[n]), 4) for n in SHOWN},
-        "with": {n: round(float(figures(after.sum(0))[n]), 4) for n in SHOWN},
+        "with": {n: round(float(ours_of_all[n]), 4) for n in (*SHOWN, "keystroke_savings")},
         "deciles_of_users": {n: list(map(float, v)) for n, v in deciles.items()},
         "users_who_gain": {n: round(float(v.mean()), 3) for n, v in better.items()},
         "users_who_lose": {n: round(float(v.mean()), 3) for n, v in worse.items()},
