@@ -20,9 +20,9 @@ import multiprocessing
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from keyboard import counted
 
@@ -97,9 +97,9 @@ def train(
     gradient = named_views(flat.grad, bundle.config)
     longest = bundle.about["training"]["max_positions"]
     steps = math.ceil(words / pooled.words * math.ceil(pooled.messages / _MESSAGES))
-    keep = 1 - 1 / max(1, steps // 10)
+    share = 1 / max(1, steps // 10)
     mean, began = flat.detach().clone(), time.perf_counter()
-    order: list[Any] = []
+    order: list[npt.NDArray[np.int64]] = []
     for step in range(steps):
         if not order:
             order = np.array_split(
@@ -115,7 +115,7 @@ def train(
             piece.add_to(gradient, bundle.config.first_output, 1.0)
         torch.nn.utils.clip_grad_norm_([flat], _CLIP_NORM)
         optimizer.step()
-        mean.lerp_(flat.detach(), 1 - keep)
+        mean.lerp_(flat.detach(), share)
         if step % 1000 == 999:
             print(f"rate {rate:g}: step {step + 1}/{steps}", flush=True)
     found = []

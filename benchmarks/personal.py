@@ -30,7 +30,7 @@ from nwp.evaluation.ranking import Block, from_probabilities, prefixes_of, stand
 from nwp.evaluation.scoring import Predictor, predictor_of, score
 from nwp.model.bundle import Bundle, load_bundle
 from nwp.model.lstm import NextWordModel
-from nwp.personal.mixing import PersonalModel
+from nwp.personal.mixing import FloatArray, PersonalModel
 from nwp.personal.store import Personal
 from nwp.text.spelling import Speller, spell
 from nwp.text.tokenizer import words_of
@@ -57,16 +57,11 @@ class PersonalPredictor:
         self.targets = np.zeros(0, np.int64)
         self.typed = np.zeros(0, np.int64)
         self._prefixes = prefixes_of(vocabulary.words)
+        self._outputs = len(vocabulary) - FIRST_OUTPUT
 
     def blocks(self, data: Encoded) -> Iterator[Block]:
         """See `nwp.evaluation.scoring.Predictor`; a message a block, in order."""
-        outputs = self._lstm.blocks(data)
-        given = np.empty((len(data.targets), 0))
-        for block in outputs:
-            p = block.probabilities.double().numpy()
-            if not given.size:
-                given = np.empty((len(data.targets), p.shape[1]))
-            given[block.where] = p
+        given = distributions(self._lstm, data, self._outputs)
         self.targets = data.targets.astype(np.int64)
         self.typed = np.zeros(len(data.targets), np.int64)
         for text, start, stop in zip(self._texts, data.offsets, data.offsets[1:], strict=False):
@@ -79,10 +74,18 @@ class PersonalPredictor:
             wanted = torch.from_numpy(self.targets[start:stop] - FIRST_OUTPUT)
             at = np.arange(start, stop)
             known = torch.from_numpy(data.targets[start:stop].astype(np.int64) - FIRST_OUTPUT)
-            plain = from_probabilities(at, torch.from_numpy(p[:, : given.shape[1]].copy()), known)
+            plain = from_probabilities(at, torch.from_numpy(p[:, : self._outputs].copy()), known)
             self.typed[start:stop] = stand(plain, self._prefixes)[2]
             yield from_probabilities(at, torch.from_numpy(p), wanted)
             self._model.learn(text, list(given[start:stop]))
+
+
+def distributions(lstm: Predictor, data: Encoded, outputs: int) -> FloatArray:
+    """What the model expects at each position, (positions, outputs)."""
+    found = np.empty((len(data.targets), outputs))
+    for block in lstm.blocks(data):
+        found[block.where] = block.probabilities.double().numpy()
+    return found
 
 
 def count_user(
@@ -114,9 +117,7 @@ def count_user(
 def learn(bundle: Bundle, lstm: Predictor, personal: Personal, messages: Sequence[str]) -> None:
     """Learn messages, each with a word, as a device does: each word credits the sources."""
     data, model = encode(messages, bundle.vocabulary), PersonalModel(personal, bundle.vocabulary)
-    given = np.zeros((len(data.targets), bundle.config.outputs))
-    for block in lstm.blocks(data):
-        given[block.where] = block.probabilities.double().numpy()
+    given = distributions(lstm, data, bundle.config.outputs)
     for text, start, stop in zip(messages, data.offsets, data.offsets[1:], strict=False):
         model.learn(text, list(given[start:stop]))
 
@@ -148,7 +149,7 @@ def told(found: Sequence[tuple[Rows, Rows]]) -> dict[str, object]:
     """Pooled figures without and with; deciles over users of what each gains, and shares that do."""
     before, after = (np.concatenate(rows) for rows in zip(*found, strict=True))
     mine, ours = figures(before), figures(after)
-    ours_of_all = figures(after.sum(0))
+    without, having = figures(before.sum(0)), figures(after.sum(0))
     gains = {
         "perplexity_ratio": ours["perplexity"] / mine["perplexity"],
         "top1": ours["top1"] - mine["top1"],
@@ -161,8 +162,8 @@ def told(found: Sequence[tuple[Rows, Rows]]) -> dict[str, object]:
     deciles = {n: np.nanquantile(v, np.linspace(0, 1, 11)).round(4) for n, v in gains.items()}
     return {
         "users": len(found),
-        "without": {n: round(float(figures(before.sum(0))[n]), 4) for n in SHOWN},
-        "with": {n: round(float(ours_of_all[n]), 4) for n in (*SHOWN, "keystroke_savings")},
+        "without": {n: round(float(without[n]), 4) for n in SHOWN},
+        "with": {n: round(float(having[n]), 4) for n in (*SHOWN, "keystroke_savings")},
         "deciles_of_users": {n: list(map(float, v)) for n, v in deciles.items()},
         "users_who_gain": {n: round(float(v.mean()), 3) for n, v in better.items()},
         "users_who_lose": {n: round(float(v.mean()), 3) for n, v in worse.items()},

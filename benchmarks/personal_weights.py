@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from personal import distributions
 
 from nwp.corpus.load import load_corpus
 from nwp.corpus.split import part_of
@@ -62,9 +63,7 @@ def told(bundle: Bundle, lstm: Predictor, messages: Sequence[str]) -> Iterator[S
     """What the sources say of each known word of a user's valid part."""
     texts = [text for text in part_of(messages, "valid") if words_of(text)]
     data = encode(texts, bundle.vocabulary)
-    given = np.zeros((len(data.targets), bundle.config.outputs))
-    for block in lstm.blocks(data):
-        given[block.where] = block.probabilities.double().numpy()
+    given = distributions(lstm, data, bundle.config.outputs)
     personal = Personal.open()
     for text in part_of(messages, "train"):
         personal.learn(text)

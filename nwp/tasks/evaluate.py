@@ -123,9 +123,9 @@ class EvaluateOptions:
     `epsilon` is what a histogram of users may cost each of them where rows are withheld, 0: none.
     `part` of each user's messages; `workers` 0: about four users a worker; `baselines` names of
     `nwp.evaluation.baselines.NAMES`; `examples` how many places to show at which the model guesses well
-    or badly. `engine`, `processes` and `ray_address` are those of
-    `nwp.workers.engines.make_engine`,
-    and so is `device`, of models that nwp has trained and of those trained beside them.
+    or badly. `engine`, `processes`, `ray_address` and `device` are those of
+    `nwp.workers.engines.make_engine`; `device` is of models that nwp has trained, and of those trained
+    beside them.
     """
 
     part: str = "test"

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
+from meeting import Meeting, holds
 
 from nwp.corpus.types import Corpus
 from nwp.federated.plan import TrainPlan
 from nwp.model.config import ModelConfig
 from nwp.model.lstm import FloatArray
 from nwp.text.vocabulary import FIRST_WORD
+from nwp.workers import network
 from nwp.workers.engines import InProcess
 from nwp.workers.simulation import Simulation, deal
 
@@ -38,3 +41,14 @@ def plan() -> TrainPlan:
 @pytest.fixture
 def weights(plan: TrainPlan) -> FloatArray:
     return np.random.default_rng(1).normal(0, 0.1, plan.model.parameters).astype(np.float32)
+
+
+@pytest.fixture
+def meeting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Meeting]:
+    """A server and its owners; at the end, every honest owner's ledger holds."""
+    found = Meeting(tmp_path)
+    monkeypatch.setattr(network, "_rest", found.look)
+    yield found
+    for owner in found.owners.values():
+        if owner.honest:
+            holds(owner)

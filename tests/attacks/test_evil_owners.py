@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -27,7 +27,6 @@ from meeting import (
     a_round,
     asking,
     at,
-    holds,
     refusal_in,
     to_all,
 )
@@ -66,21 +65,6 @@ from nwp.workers.policy import Policy
 @pytest.fixture
 def plan() -> TrainPlan:
     return a_plan()
-
-
-@pytest.fixture
-def weights(plan: TrainPlan) -> FloatArray:
-    return np.random.default_rng(1).normal(0, 0.1, plan.model.parameters).astype(np.float32)
-
-
-@pytest.fixture
-def meeting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Meeting]:
-    found = Meeting(tmp_path)
-    monkeypatch.setattr(network, "_rest", found.look)
-    yield found
-    for owner in found.owners.values():
-        if owner.honest:
-            holds(owner)
 
 
 # ----------------------------------------------------------------------------------- an evil owner

@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,7 +26,6 @@ from meeting import (
     a_round,
     asking,
     at,
-    holds,
     refusal_in,
 )
 
@@ -40,7 +39,7 @@ from nwp.federated.scaffold import SCAFFOLD
 from nwp.model.config import ModelConfig
 from nwp.model.lstm import FloatArray
 from nwp.text.vocabulary import FIRST_WORD
-from nwp.workers import adapter, consent, datasite, network
+from nwp.workers import adapter, consent, datasite
 from nwp.workers.channel import Channel
 from nwp.workers.consent import Changed
 from nwp.workers.datasite import Refusal
@@ -62,21 +61,6 @@ from nwp.workers.policy import OWNERS, Policy, fault
 @pytest.fixture
 def plan() -> TrainPlan:
     return a_plan()
-
-
-@pytest.fixture
-def weights(plan: TrainPlan) -> FloatArray:
-    return np.random.default_rng(1).normal(0, 0.1, plan.model.parameters).astype(np.float32)
-
-
-@pytest.fixture
-def meeting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Meeting]:
-    found = Meeting(tmp_path)
-    monkeypatch.setattr(network, "_rest", found.look)
-    yield found
-    for owner in found.owners.values():
-        if owner.honest:
-            holds(owner)
 
 
 # ---------------------------------------------------------------------------------- an evil server

@@ -274,6 +274,19 @@ def test_a_lost_answer_of_which_nothing_was_kept_is_not_computed_anew(
     assert refusal(meeting.answer(ONE, called)) == Refusal.ALREADY_ANSWERED
 
 
+def while_it_computes(
+    monkeypatch: pytest.MonkeyPatch, owner: Owner, happens: Callable[[], object]
+) -> None:
+    """Let something happen while an answer is being computed."""
+    run = owner.site.engine.run
+
+    def meanwhile(*arguments: Any) -> Any:
+        happens()
+        return run(*arguments)
+
+    monkeypatch.setattr(owner.site.engine, "run", meanwhile)
+
+
 def test_a_request_that_is_withdrawn_before_the_answer_is_ready_leaves_no_trace(
     meeting: Gathering,
     owner: Owner,
@@ -283,13 +296,7 @@ def test_a_request_that_is_withdrawn_before_the_answer_is_ready_leaves_no_trace(
 ) -> None:
     called = meeting.ask(ONE, plan, training(weights))
     entries = len(owner.site.ledger.entries)
-    run = owner.site.engine.run
-
-    def slow(*arguments: Any) -> Any:
-        meeting.channel.withdraw(owner.email, called)
-        return run(*arguments)
-
-    monkeypatch.setattr(owner.site.engine, "run", slow)
+    while_it_computes(monkeypatch, owner, lambda: meeting.channel.withdraw(owner.email, called))
     owner.look()
 
     assert "not wanted any more" in owner.said[-1]
@@ -391,13 +398,10 @@ def test_trust_that_ends_while_an_answer_is_computed_lets_it_not_leave(
     weights: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    run = owner.site.engine.run
-
-    def meanwhile(*arguments: Any) -> Any:
+    def trust_another() -> None:
         owner.policy = Policy(trust=("0" * 64,))
-        return run(*arguments)
 
-    monkeypatch.setattr(owner.site.engine, "run", meanwhile)
+    while_it_computes(monkeypatch, owner, trust_another)
     meeting.ask(ONE, plan, training(weights))
 
     owner.look()
