@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nwp.cli.options.common import Json, Seed
+from nwp.cli.options.reading import Columns, Dates, Form, Me, SkipBad
 from nwp.cli.output import err, out, percent, print_json
-from nwp.cli.reading import Columns, Dates, Form, Me, SkipBad, read_corpus
-from nwp.cli.train import Json
+from nwp.cli.reading import read_corpus
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -46,7 +47,7 @@ def bench(
         int, typer.Option(min=0, help="Processes to measure and train in; 0: one a core.")
     ] = 0,
     rounds: Annotated[int, typer.Option(min=1, help="Timed rounds, after one to warm up.")] = 3,
-    seed: Annotated[int, typer.Option(min=0, help="Decides all that is drawn.")] = 1,
+    seed: Seed = 1,
     users: Annotated[
         int,
         typer.Option(

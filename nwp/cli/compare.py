@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nwp.cli.evaluate import Split, With, names_in
+from nwp.cli.evaluate import names_in
+from nwp.cli.options.common import Corpus, Json
+from nwp.cli.options.computing import EngineName, Processes, RayAddress, Workers
+from nwp.cli.options.evaluating import Split, With
+from nwp.cli.options.reading import Columns, Dates, Form, Me, SkipBad
 from nwp.cli.output import figure, out, percent, print_json
-from nwp.cli.reading import Columns, Dates, Form, Me, SkipBad, read_corpus
-from nwp.cli.train import Corpus, EngineName, Json, Processes, RayAddress, Workers
+from nwp.cli.reading import read_corpus
 
 if TYPE_CHECKING:
     from nwp.tasks.compare import Compared

@@ -7,8 +7,8 @@ from typing import Any
 
 import typer
 
+from nwp.cli.options.common import Json
 from nwp.cli.output import out, print_json
-from nwp.cli.train import Json
 
 app = typer.Typer(help="Settings, and where each comes from.", no_args_is_help=True)
 

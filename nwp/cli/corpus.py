@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from nwp.cli import fetch, show, splits
+from nwp.cli.options.common import Json, ReplaceFile
+from nwp.cli.options.reading import Columns, Dates, Form, Me, SkipBad
 from nwp.cli.output import out, print_json
-from nwp.cli.reading import Columns, Dates, Form, Me, SkipBad, read_options
-from nwp.cli.train import Json
+from nwp.cli.reading import read_options
 
 app = typer.Typer(help="Corpora: reading, knowing, splitting them.", no_args_is_help=True)
 app.command("list")(fetch.list_corpora)
@@ -41,7 +42,7 @@ def import_corpus(
     append: Annotated[
         bool, typer.Option("--append", help="Add to the file; a message it has is not added twice.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    force: ReplaceFile = False,
     form: Form = "",
     columns: Columns = "",
     dates: Dates = "",

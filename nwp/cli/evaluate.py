@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nwp.cli.options.common import Corpus, Json
+from nwp.cli.options.computing import Device, EngineName, Processes, RayAddress, Workers
+from nwp.cli.options.evaluating import Split, With
+from nwp.cli.options.reading import Columns, Dates, Form, Me, SkipBad
 from nwp.cli.output import err, figure, out, percent, print_json
-from nwp.cli.reading import Columns, Dates, Form, Me, SkipBad, read_corpus
-from nwp.cli.train import Corpus, Device, EngineName, Json, Processes, RayAddress, Workers
+from nwp.cli.reading import read_corpus
 
 if TYPE_CHECKING:
     from nwp.tasks.evaluate import Evaluation
@@ -37,22 +40,6 @@ _MEANINGS = {
 }
 _FILES = "Files"
 
-With = Annotated[
-    str,
-    typer.Option(
-        "--with",
-        metavar="NAMES",
-        help="Baselines, with commas between: unigram, trigram_kn, local_only, untrained, "
-        "central (one LSTM of all text, as many words seen), personal (the model tuned by each user).",
-    ),
-]
-Split = Annotated[
-    str, typer.Option("--split", help="Part of each user's messages: train, valid, test or all.")
-]
-Model = Annotated[
-    Path | None,
-    typer.Option("--model", metavar="DIR", help="The bundle; otherwise the one that ships."),
-]
 _AnyModel = Annotated[
     Path | None,
     typer.Option(

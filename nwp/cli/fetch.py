@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
+from nwp.cli.options.common import Json
 from nwp.cli.output import err, megabytes, out, print_json
-from nwp.cli.train import Json
 
 
 def list_corpora(as_json: Json = False) -> None:

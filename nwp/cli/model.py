@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
-from nwp.cli.evaluate import Model
+from nwp.cli.options.common import Corpus, Json, Model, ReplaceBundle
+from nwp.cli.options.computing import EngineName, Processes, RayAddress, Workers
+from nwp.cli.options.reading import Columns, Dates, Form, Me, SkipBad
 from nwp.cli.output import err, megabytes, out, print_json, tell_without_ngrams
-from nwp.cli.reading import Columns, Dates, Form, Me, SkipBad, read_corpus
-from nwp.cli.train import Corpus, EngineName, Json, Processes, RayAddress, Workers, repeatable
+from nwp.cli.reading import read_corpus
+from nwp.cli.train import repeatable
 
-Replace = Annotated[bool, typer.Option("--force", help="Replace the bundle that DIR holds.")]
+Folder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to write it.")]
 
 app = typer.Typer(help="Bundles: more in them, and out of them.", no_args_is_help=True)
 
@@ -54,14 +56,14 @@ def average(
     bundles: Annotated[
         list[Path], typer.Argument(metavar="BUNDLE...", help="Two bundles or more.")
     ],
-    out_folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to write it.")],
+    out_folder: Folder,
     weights: Annotated[
         str,
         typer.Option(
             metavar="NUMBERS", help="How much each counts, with commas between; else all alike."
         ),
     ] = "",
-    force: Replace = False,
+    force: ReplaceBundle = False,
     as_json: Json = False,
 ) -> None:
     """Average the weights of bundles that began from the same one: often better than each of them.
@@ -101,7 +103,7 @@ def _numbers_in(given: str) -> list[float]:
 @app.command("ngrams")
 def ngrams(
     corpus: Corpus,
-    out_folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to write it.")],
+    out_folder: Folder,
     model: Model = None,
     k: Annotated[
         int,
@@ -111,7 +113,7 @@ def ngrams(
     processes: Processes = 0,
     engine: EngineName = "auto",
     ray_address: RayAddress = "",
-    force: Replace = False,
+    force: ReplaceBundle = False,
     form: Form = "",
     columns: Columns = "",
     dates: Dates = "",

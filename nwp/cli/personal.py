@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nwp.cli.options.common import Json
 from nwp.cli.output import err, out, print_json
-from nwp.cli.train import Json
 
 if TYPE_CHECKING:
     from nwp.personal.store import Personal

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from nwp.cli.evaluate import Model
+from nwp.cli.options.common import Corpus, Json, Model, ReplaceBundle
+from nwp.cli.options.reading import Columns, Dates, Form, Me, SkipBad
 from nwp.cli.output import err, figure, out, percent, print_json
-from nwp.cli.reading import Columns, Dates, Form, Me, SkipBad, read_corpus
-from nwp.cli.train import Corpus, Json
+from nwp.cli.reading import read_corpus
 from nwp.errors import Interrupted
 
 
@@ -31,9 +31,7 @@ def personalize(
         int, typer.Option(min=1, help="Over your messages, at most, at each learning rate.")
     ] = 8,
     seed: Annotated[int, typer.Option(help="Decides the order of messages, and dropout.")] = 0,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace the bundle that DIR holds.")
-    ] = False,
+    force: ReplaceBundle = False,
     form: Form = "",
     columns: Columns = "",
     dates: Dates = "",

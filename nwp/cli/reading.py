@@ -1,10 +1,8 @@
-"""The options that say how a corpus is to be read: the same for every command that reads one."""
+"""What commands make of the options that say how a corpus is to be read (`nwp.cli.options.reading`)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from nwp.cli.output import tell_of
 from nwp.errors import BadSettings
@@ -12,50 +10,6 @@ from nwp.errors import BadSettings
 if TYPE_CHECKING:
     from nwp.corpus.readers.base import ReadOptions
     from nwp.corpus.types import Corpus
-
-READING = "Reading"
-
-Form = Annotated[
-    str,
-    typer.Option(
-        "--format",
-        metavar="NAME",
-        rich_help_panel=READING,
-        help="The corpus's form, where it is not found out:  --format whatsapp",
-    ),
-]
-Columns = Annotated[
-    str,
-    typer.Option(
-        metavar="PAIRS",
-        rich_help_panel=READING,
-        help="A table's columns, by name or number:  --columns user=author,text=body,time=3",
-    ),
-]
-Dates = Annotated[
-    str,
-    typer.Option(
-        metavar="dmy|mdy|ymd",
-        rich_help_panel=READING,
-        help="The order of a date's parts, where it is not found out.",
-    ),
-]
-Me = Annotated[
-    str,
-    typer.Option(
-        metavar="NAME",
-        rich_help_panel=READING,
-        help="Your name, where the export has only your side unnamed.",
-    ),
-]
-SkipBad = Annotated[
-    bool,
-    typer.Option(
-        "--skip-bad-lines",
-        rich_help_panel=READING,
-        help="Leave out lines that can't be read; count them.",
-    ),
-]
 
 _FIELDS = ("user", "text", "time")
 _COLUMNS = "Write it like  --columns user=author,text=body,time=3  (a name, or a number from 1)."

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nwp.cli.options.common import Json
 from nwp.cli.output import err, figure, megabytes, out, percent, print_json
-from nwp.cli.train import Json
 
 if TYPE_CHECKING:
     from rich.table import Table

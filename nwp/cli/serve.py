@@ -7,10 +7,9 @@ from typing import Annotated
 
 import typer
 
-from nwp.cli.evaluate import Model
+from nwp.cli.options.common import Json, Model
+from nwp.cli.options.suggesting import Beside, Exact
 from nwp.cli.output import err, out, print_json
-from nwp.cli.suggest import Beside, Exact
-from nwp.cli.train import Json
 
 
 def serve(

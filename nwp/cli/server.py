@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from nwp.cli.options.common import Corpus, Json
 from nwp.cli.output import err, figure, megabytes, out, print_json, tell_without_ngrams
 from nwp.cli.query import (
     Epsilon,
@@ -22,7 +23,7 @@ from nwp.cli.query import (
     Top,
     What,
 )
-from nwp.cli.train import Corpus, Json, repeatable
+from nwp.cli.train import repeatable
 from nwp.errors import Interrupted
 
 app = typer.Typer(

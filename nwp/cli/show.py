@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from nwp.cli.evaluate import Model
+from nwp.cli.options.common import Corpus, Json, Model, ReplaceFile
+from nwp.cli.options.reading import Columns, Dates, Form, Me, SkipBad
 from nwp.cli.output import out, print_json
 from nwp.cli.profile import counted, plain, print_profile
-from nwp.cli.reading import Columns, Dates, Form, Me, SkipBad, read_options
-from nwp.cli.train import Corpus, Json
+from nwp.cli.reading import read_options
 from nwp.errors import BadSettings
 
 
@@ -70,7 +70,7 @@ def sample(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides what is drawn.")] = 0,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    force: ReplaceFile = False,
     form: Form = "",
     columns: Columns = "",
     dates: Dates = "",

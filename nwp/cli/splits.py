@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from nwp.cli.options.common import Corpus, Json, Seed
+from nwp.cli.options.reading import Columns, Dates, Form, Me, SkipBad
 from nwp.cli.output import out, print_json
-from nwp.cli.reading import Columns, Dates, Form, Me, SkipBad, read_options
-from nwp.cli.train import Corpus, Json
+from nwp.cli.reading import read_options
 
 _WHO, _HOW = "Which messages", "New users"
 
@@ -64,7 +65,7 @@ def split(
             metavar="SHARE|NAMES", rich_help_panel=_WHO, help="Users that go into NAME.held-out."
         ),
     ] = "",
-    seed: Annotated[int, typer.Option(min=0, help="Decides all that is drawn.")] = 0,
+    seed: Seed = 0,
     to: Annotated[
         Path | None,
         typer.Option("--to", metavar="DIR", help="Where it goes (else nwp's own folder)."),

@@ -10,25 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nwp.cli.evaluate import Model
+from nwp.cli.options.common import Json, Model
+from nwp.cli.options.suggesting import Beside, Exact
 from nwp.cli.output import percent, print_json
-from nwp.cli.train import Json
-
-Exact = Annotated[
-    bool, typer.Option("--exact", help="Only words that begin as typed: no slip is forgiven.")
-]
 
 if TYPE_CHECKING:
     from nwp.suggest.session import Suggests
-
-Beside = Annotated[
-    Path | None,
-    typer.Option(
-        "--beside",
-        metavar="DIR",
-        help="A second bundle, of another language: which one is written is noticed word by word.",
-    ),
-]
 
 
 def suggest(

@@ -9,43 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
+from nwp.cli.options.common import Corpus, Json
+from nwp.cli.options.computing import Device, EngineName, Processes, RayAddress, Workers
+from nwp.cli.options.reading import Columns, Dates, Form, Me, SkipBad
+from nwp.cli.options.tracking import MLflowAddress, Record, TensorBoardFolder
 from nwp.cli.output import err, megabytes, out, print_json, tell_without_ngrams
-from nwp.cli.reading import Columns, Dates, Form, Me, SkipBad, read_corpus
-from nwp.cli.tracking import MLflowAddress, Record, TensorBoardFolder
+from nwp.cli.reading import read_corpus
 from nwp.errors import Interrupted
-
-Corpus = Annotated[
-    str, typer.Argument(help="An export, a file or a folder of messages, or a known name.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-Processes = Annotated[
-    int, typer.Option(min=0, help="Processes to compute in; 0: one a core. Changes no result.")
-]
-EngineName = Annotated[
-    str,
-    typer.Option(
-        "--engine",
-        metavar="auto|here|processes|ray",
-        help="Where to compute. Changes no result.",
-    ),
-]
-RayAddress = Annotated[
-    str,
-    typer.Option(
-        metavar="HOST:PORT",
-        help="A Ray cluster that this machine is a node of; else RAY_ADDRESS, else one is started here.",
-    ),
-]
-Device = Annotated[
-    str,
-    typer.Option(
-        metavar="cpu|cuda|cuda:N",
-        help="Compute on a GPU, through the same code; never tried on one. Changes last bits.",
-    ),
-]
-Workers = Annotated[
-    int, typer.Option(min=0, help="Workers to deal the users to; 0: about 4 users each.")
-]
 
 _RUN, _MODEL, _LOCAL, _SERVER = "Run", "Model", "Local training", "Server"
 _MESSAGES = "Messages"

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
+from nwp.cli.options.common import Corpus, Json
+from nwp.cli.options.reading import Columns, Dates, Form, Me, SkipBad
 from nwp.cli.output import err, megabytes, out, print_json
-from nwp.cli.reading import Columns, Dates, Form, Me, SkipBad, read_corpus
-from nwp.cli.train import Corpus, Json
+from nwp.cli.reading import read_corpus
 
 app = typer.Typer(
     help="Your own worker: your text stays here, and you decide what is done with it.",
