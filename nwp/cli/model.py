@@ -12,7 +12,7 @@ from nwp.cli.options.computing import EngineName, Processes, RayAddress, Workers
 from nwp.cli.options.reading import Columns, Dates, Form, Me, SkipBad
 from nwp.cli.output import err, megabytes, out, print_json, tell_without_ngrams
 from nwp.cli.reading import read_corpus
-from nwp.cli.train import repeatable
+from nwp.cli.repeating import repeatable
 
 Folder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to write it.")]
 

@@ -42,6 +42,14 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:,.1f} MB"
 
 
+def moved(result: Mapping[str, Any]) -> str:
+    """What a training has sent both ways, and what it has not."""
+    return (
+        f"moved: {megabytes(result['bytes_down'])} of weights down, "
+        f"{megabytes(result['bytes_up'])} of updates and counts up, no message"
+    )
+
+
 def percent(share: float | None) -> str:
     """A rate for people."""
     return "-" if share is None else f"{100 * share:.1f}%"

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from nwp.cli.options.common import Corpus, Json
-from nwp.cli.output import err, figure, megabytes, out, print_json, tell_without_ngrams
+from nwp.cli.output import err, figure, megabytes, moved, out, print_json, tell_without_ngrams
 from nwp.cli.query import (
     Epsilon,
     MinUsers,
@@ -23,7 +23,7 @@ from nwp.cli.query import (
     Top,
     What,
 )
-from nwp.cli.train import repeatable
+from nwp.cli.repeating import repeatable
 from nwp.errors import Interrupted
 
 app = typer.Typer(
@@ -283,8 +283,7 @@ def train(
         f"{result['model']}: {result['rounds']} rounds over {result['users']} users of "
         f"{result['workers']} members in {result['seconds']} s\n"
         f"{how_good(result)}\n"
-        f"moved: {megabytes(result['bytes_down'])} of weights down, "
-        f"{megabytes(result['bytes_up'])} of updates and counts up, no message\n"
+        f"{moved(result)}\n"
         f"next:  {shlex.join(['nwp', 'prompt', '--model', str(out_folder)])}"
     )
     if result.get("ngrams_left_out"):

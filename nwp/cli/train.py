@@ -3,301 +3,80 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
+from nwp.cli.options import learning, network, run
 from nwp.cli.options.common import Corpus, Json
 from nwp.cli.options.computing import Device, EngineName, Processes, RayAddress, Workers
 from nwp.cli.options.reading import Columns, Dates, Form, Me, SkipBad
 from nwp.cli.options.tracking import MLflowAddress, Record, TensorBoardFolder
-from nwp.cli.output import err, megabytes, out, print_json, tell_without_ngrams
+from nwp.cli.output import err, moved, out, print_json, tell_without_ngrams
 from nwp.cli.reading import read_corpus
+from nwp.cli.repeating import repeatable, resuming
 from nwp.errors import Interrupted
-
-_RUN, _MODEL, _LOCAL, _SERVER = "Run", "Model", "Local training", "Server"
-_MESSAGES = "Messages"
-_WHO = "Who takes part in a round"
-# What decides only how or where a model is made, and who is told.
-_FLAGS_OF_RUNNING = ("--json", "--resume", "--force", "--record", "--no-record")
-_OPTIONS_OF_RUNNING = (
-    *("--out", "--processes", "--engine", "--ray-address", "--device"),
-    *("--tensorboard", "--mlflow", "--checkpoint-every"),
-)
 
 
 def train(
     corpus: Corpus,
-    out_folder: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            metavar="DIR",
-            envvar="NWP_TRAIN_OUT",
-            help="Where the bundle and its run go; else a folder named after the corpus.",
-        ),
-    ] = None,
+    out_folder: run.Out = None,
     workers: Workers = 0,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds at most.")] = 60,
-    cohort: Annotated[
-        int, typer.Option(min=0, help="Users a round; 0: a twentieth, but 8 or more.")
-    ] = 0,
-    seed: Annotated[int, typer.Option(help="Decides all that is drawn.")] = 0,
-    base: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="BUNDLE",
-            envvar="NWP_TRAIN_FROM",
-            help="Go on from this bundle's weights.",
-        ),
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on after the last round of an interrupted run.")
-    ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Begin anew where a run exists.")] = False,
-    held_out: Annotated[
-        str, typer.Option(metavar="SHARE|NAMES", help="Users to leave out whole.")
-    ] = "0",
-    validate_every: Annotated[
-        int, typer.Option(min=1, rich_help_panel=_RUN, help="Rounds between validations.")
-    ] = 5,
-    validate_users: Annotated[
-        int,
-        typer.Option(min=0, rich_help_panel=_RUN, help="Users to validate on, drawn once; 0: all."),
-    ] = 0,
-    patience: Annotated[
-        int,
-        typer.Option(min=0, rich_help_panel=_RUN, help="Stop after so many without a better one."),
-    ] = 0,
-    checkpoint_every: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            rich_help_panel=_RUN,
-            help="Rounds between checkpoints: what a killed run may have to do again.",
-        ),
-    ] = 1,
+    rounds: run.Rounds = 60,
+    cohort: run.Cohort = 0,
+    seed: run.Seed = 0,
+    base: run.From = None,
+    resume: run.Resume = False,
+    force: run.Force = False,
+    held_out: run.HeldOut = "0",
+    validate_every: run.ValidateEvery = 5,
+    validate_users: run.ValidateUsers = 0,
+    patience: run.Patience = 0,
+    checkpoint_every: run.CheckpointEvery = 1,
     processes: Processes = 0,
     engine: EngineName = "auto",
     ray_address: RayAddress = "",
     device: Device = "cpu",
-    refuse: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="WORKER", rich_help_panel=_RUN, help="Let this worker's owner refuse the plan."
-        ),
-    ] = None,
-    sampling: Annotated[
-        str,
-        typer.Option(
-            metavar="uniform|size|poisson",
-            rich_help_panel=_WHO,
-            help="Users are drawn alike; by their words; or each by itself.",
-        ),
-    ] = "uniform",
-    availability: Annotated[
-        float,
-        typer.Option(rich_help_panel=_WHO, help="Chance that a user can be reached in a round."),
-    ] = 1.0,
-    cycle: Annotated[
-        int,
-        typer.Option(
-            min=1, rich_help_panel=_WHO, help="Each user can be reached every so many rounds."
-        ),
-    ] = 1,
-    over_select: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            rich_help_panel=_WHO,
-            help="Ask this share more users, and go on once the cohort's number has answered.",
-        ),
-    ] = 0.0,
-    time_limit: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            metavar="SECONDS",
-            rich_help_panel=_WHO,
-            help="Wait no longer, in simulated seconds; 0: for all.",
-        ),
-    ] = 0.0,
-    minimum: Annotated[
-        int,
-        typer.Option(min=0, rich_help_panel=_WHO, help="Users below which a round is abandoned."),
-    ] = 0,
-    stragglers: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            metavar="SIGMA",
-            rich_help_panel=_WHO,
-            help="Spread of the users' simulated speeds (log-normal); 0: all answer at once.",
-        ),
-    ] = 0.0,
-    k: Annotated[
-        int,
-        typer.Option(
-            rich_help_panel=_MODEL,
-            help="Users of one worker that must have written a word before it may leave.",
-        ),
-    ] = 3,
-    vocabulary: Annotated[
-        int, typer.Option(min=1, rich_help_panel=_MODEL, help="Words at most.")
-    ] = 10_000,
-    public_words: Annotated[
-        int,
-        typer.Option(
-            min=0, max=20_000, rich_help_panel=_MODEL, help="Of the public list, always known."
-        ),
-    ] = 5_000,
-    embedding: Annotated[int, typer.Option(min=1, rich_help_panel=_MODEL)] = 96,
-    hidden: Annotated[int, typer.Option(min=1, rich_help_panel=_MODEL)] = 192,
-    layers: Annotated[int, typer.Option(min=1, rich_help_panel=_MODEL)] = 1,
-    tied: Annotated[
-        bool,
-        typer.Option(
-            "--tied/--untied", rich_help_panel=_MODEL, help="Output rows are the embedding's."
-        ),
-    ] = True,
-    dropout: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=0.9,
-            rich_help_panel=_MODEL,
-            help="Else 0.2, or as the bundle of --from has it.",
-        ),
-    ] = None,
-    algorithm: Annotated[
-        str,
-        typer.Option(
-            metavar="fedavg|fedsgd|scaffold",
-            rich_help_panel=_LOCAL,
-            help="What users do and what is added up; the server's step is chosen apart.",
-        ),
-    ] = "fedavg",
-    epochs: Annotated[int, typer.Option(min=1, rich_help_panel=_LOCAL, help="A round.")] = 1,
-    batch: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            rich_help_panel=_LOCAL,
-            help="Messages a step; 0: all of a user's. Else 16, with fedsgd 0.",
-        ),
-    ] = None,
-    learning_rate: Annotated[
-        float, typer.Option(rich_help_panel=_LOCAL, help="Of plain SGD.")
-    ] = 4.0,
-    clip_norm: Annotated[
-        float, typer.Option(min=0, rich_help_panel=_LOCAL, help="L2 bound of a step's gradient.")
-    ] = 0.5,
-    max_positions: Annotated[
-        int, typer.Option(min=2, rich_help_panel=_LOCAL, help="Words trained on a message.")
-    ] = 40,
-    proximal: Annotated[
-        float,
-        typer.Option(
-            min=0, rich_help_panel=_LOCAL, help="FedProx's mu: a pull to the received weights."
-        ),
-    ] = 0.0,
-    schedule: Annotated[
-        str,
-        typer.Option(
-            metavar="constant|linear|cosine|step|inverse-sqrt",
-            rich_help_panel=_LOCAL,
-            help="How the learning rate falls from round to round.",
-        ),
-    ] = "constant",
-    warmup: Annotated[
-        int,
-        typer.Option(min=0, rich_help_panel=_LOCAL, help="Rounds in which it rises before that."),
-    ] = 0,
-    final_share: Annotated[
-        float,
-        typer.Option(
-            rich_help_panel=_LOCAL, help="Left of the rate in the last round (linear, cosine)."
-        ),
-    ] = 0.1,
-    step_rounds: Annotated[
-        int, typer.Option(min=1, rich_help_panel=_LOCAL, help="From one step to the next (step).")
-    ] = 10,
-    step_factor: Annotated[
-        float, typer.Option(rich_help_panel=_LOCAL, help="Of the rate, at each step (step).")
-    ] = 0.5,
-    precision: Annotated[
-        str,
-        typer.Option(
-            metavar="fp32|bf16", rich_help_panel=_LOCAL, help="Of products; sums stay fp32."
-        ),
-    ] = "fp32",
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            metavar="words|messages|equal|clipped",
-            rich_help_panel=_SERVER,
-            help="What a user counts by. Else words, with scaffold equal.",
-        ),
-    ] = None,
-    weight_cap: Annotated[
-        int,
-        typer.Option(min=0, rich_help_panel=_SERVER, help="Words a user counts for (clipped)."),
-    ] = 0,
-    server_optimizer: Annotated[
-        str,
-        typer.Option(
-            rich_help_panel=_SERVER, help="fedavg, fedavgm, fedadagrad, fedadam or fedyogi."
-        ),
-    ] = "fedadam",
-    server_learning_rate: Annotated[float, typer.Option(rich_help_panel=_SERVER)] = 0.03,
-    momentum: Annotated[
-        float,
-        typer.Option(rich_help_panel=_SERVER, help="Of FedAvgM; beta 1 of the adaptive ones."),
-    ] = 0.9,
-    beta2: Annotated[float, typer.Option(rich_help_panel=_SERVER)] = 0.99,
-    epsilon: Annotated[float, typer.Option(rich_help_panel=_SERVER)] = 1e-3,
-    averaging: Annotated[
-        float,
-        typer.Option(
-            metavar="SHARE",
-            rich_help_panel=_SERVER,
-            help="Keep the mean of the weights over the rounds, which keeps this share of itself each "
-            "round (0.99: about the last hundred); 0: the last weights.",
-        ),
-    ] = 0.0,
-    downlink: Annotated[
-        str,
-        typer.Option(
-            metavar="fp32|bf16", rich_help_panel=_MESSAGES, help="What weights travel as."
-        ),
-    ] = "fp32",
-    uplink: Annotated[
-        str,
-        typer.Option(
-            metavar="fp32|bf16|int8|topk",
-            rich_help_panel=_MESSAGES,
-            help="What updates travel as.",
-        ),
-    ] = "fp32",
-    topk: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SHARE",
-            rich_help_panel=_MESSAGES,
-            help="Of an update that topk sends a round; else 0.01.",
-        ),
-    ] = None,
-    storage: Annotated[
-        str,
-        typer.Option(
-            metavar="fp32|bf16|int8",
-            rich_help_panel=_MODEL,
-            help="What weights are in the bundle's file: whole, half or a quarter of the size.",
-        ),
-    ] = "fp32",
+    refuse: run.Refuse = None,
+    sampling: run.Sampling = "uniform",
+    availability: run.Availability = 1.0,
+    cycle: run.Cycle = 1,
+    over_select: run.OverSelect = 0.0,
+    time_limit: run.TimeLimit = 0.0,
+    minimum: run.Minimum = 0,
+    stragglers: run.Stragglers = 0.0,
+    k: network.K = 3,
+    vocabulary: network.Vocabulary = 10_000,
+    public_words: network.PublicWords = 5_000,
+    embedding: network.Embedding = 96,
+    hidden: network.Hidden = 192,
+    layers: network.Layers = 1,
+    tied: network.Tied = True,
+    dropout: network.Dropout = None,
+    algorithm: learning.Algorithm = "fedavg",
+    epochs: learning.Epochs = 1,
+    batch: learning.Batch = None,
+    learning_rate: learning.LearningRate = 4.0,
+    clip_norm: learning.ClipNorm = 0.5,
+    max_positions: learning.MaxPositions = 40,
+    proximal: learning.Proximal = 0.0,
+    schedule: learning.Schedule = "constant",
+    warmup: learning.Warmup = 0,
+    final_share: learning.FinalShare = 0.1,
+    step_rounds: learning.StepRounds = 10,
+    step_factor: learning.StepFactor = 0.5,
+    precision: learning.Precision = "fp32",
+    weights: learning.Weights = None,
+    weight_cap: learning.WeightCap = 0,
+    server_optimizer: learning.ServerOptimizer = "fedadam",
+    server_learning_rate: learning.ServerLearningRate = 0.03,
+    momentum: learning.Momentum = 0.9,
+    beta2: learning.Beta2 = 0.99,
+    epsilon: learning.Epsilon = 1e-3,
+    averaging: learning.Averaging = 0.0,
+    downlink: learning.Downlink = "fp32",
+    uplink: learning.Uplink = "fp32",
+    topk: learning.TopK = None,
+    storage: network.Storage = "fp32",
     record: Record = True,
     tensorboard: TensorBoardFolder = None,
     mlflow: MLflowAddress = None,
@@ -323,7 +102,7 @@ def train(
     Ctrl-C stops after the last finished round; the same command with --resume goes on from there
     and gives the same bytes.
     """
-    from nwp.cli.progress import how_good, watching
+    from nwp.cli.progress import watching
     from nwp.corpus.load import plain_name
     from nwp.federated.algorithms import algorithm as algorithm_of
     from nwp.federated.compression import Compression
@@ -405,27 +184,32 @@ def train(
                 trackers=trackers,
             )
     except KeyboardInterrupt:
-        again = shlex.join(["nwp", *_without(sys.argv[1:], "--force", "--resume"), "--resume"])
         raise Interrupted(
-            "training stopped after its last finished round", f"Go on with:  {again}"
+            "training stopped after its last finished round", f"Go on with:  {resuming()}"
         ) from None
     if as_json:
         print_json(result)
-        return
+    else:
+        _tell(result, corpus, out_folder)
+
+
+def _tell(result: dict[str, Any], corpus: str, folder: Path) -> None:
+    """What training came to, and what to do with the bundle."""
+    from nwp.cli.progress import how_good
+
     if result["without_words"]:
         err().print(f"left out: {result['without_words']} users who have written no word")
     out().print(
         f"{result['model']}: {result['rounds']} rounds over {result['users']} users in "
         f"{result['seconds']} s\n"
         f"{how_good(result)}\n"
-        f"moved: {megabytes(result['bytes_down'])} of weights down, "
-        f"{megabytes(result['bytes_up'])} of updates and counts up, no message\n"
+        f"{moved(result)}\n"
         f"{_waited_for(result)}"
-        f"next:  {shlex.join(['nwp', 'evaluate', corpus, '--model', str(out_folder)])}    "
-        f"{shlex.join(['nwp', 'prompt', '--model', str(out_folder)])}"
+        f"next:  {shlex.join(['nwp', 'evaluate', corpus, '--model', str(folder)])}    "
+        f"{shlex.join(['nwp', 'prompt', '--model', str(folder)])}"
     )
     if result.get("ngrams_left_out"):
-        tell_without_ngrams(out_folder)
+        tell_without_ngrams(folder)
 
 
 def _waited_for(result: dict[str, Any]) -> str:
@@ -437,22 +221,3 @@ def _waited_for(result: dict[str, Any]) -> str:
     }
     some = [text.format(number) for text, number in told.items() if number]
     return f"{'; '.join(some)}\n" if some else ""
-
-
-def _without(words: list[str], *flags: str) -> list[str]:
-    return [word for word in words if word not in flags]
-
-
-def repeatable() -> str:
-    """The command line for the model card: without what decides nothing of the model, so that equal
-    models have equal cards."""
-    words = iter(_without(sys.argv[1:], *_FLAGS_OF_RUNNING))
-    kept: list[str] = []
-    for word in words:
-        name, _, value = word.partition("=")
-        if name in _OPTIONS_OF_RUNNING:
-            if not value:
-                next(words, None)
-            continue
-        kept.append(word)
-    return shlex.join(["nwp", *kept, "--out", "DIR"])
