@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
+from nwp.cli.options import querying
 from nwp.cli.options.common import Corpus, Json
 from nwp.cli.options.computing import EngineName, Processes, RayAddress, Workers
 from nwp.cli.options.reading import Columns, Dates, Form, Me, SkipBad
@@ -17,82 +15,18 @@ from nwp.cli.reading import read_corpus
 if TYPE_CHECKING:
     from nwp.tasks.query import Answer
 
-_NOISE = "Noise"
-_WHO = "Who must take part"
-
-
-What = Annotated[
-    str,
-    typer.Argument(
-        metavar="WHAT",
-        help="size (users, messages, words), lengths (messages by their words), words (the most "
-        "frequent that k users share), unknown (words that a model's vocabulary lacks) or "
-        "perplexity (of a model).",
-    ),
-]
-OfModel = Annotated[
-    Path | None,
-    typer.Option(
-        "--model",
-        metavar="DIR",
-        help="The bundle, for unknown and perplexity; otherwise the one that ships.",
-    ),
-]
-Split = Annotated[
-    str,
-    typer.Option(
-        "--split",
-        metavar="PART",
-        help="Part of each user's messages: train, valid, test or all; otherwise test with a "
-        "model, all without.",
-    ),
-]
-Top = Annotated[int, typer.Option(min=1, help="Words to show at most.")]
-SharedBy = Annotated[
-    int, typer.Option("-k", help="Users of a worker who must share a word before it leaves.")
-]
-MinUsers = Annotated[
-    int,
-    typer.Option(
-        rich_help_panel=_WHO,
-        help="Users with text that a worker must have; else it refuses. Owners may want more.",
-    ),
-]
-MinWorkers = Annotated[
-    int,
-    typer.Option(
-        rich_help_panel=_WHO, help="Workers who must answer before the sum is told; 2 or more."
-    ),
-]
-Epsilon = Annotated[
-    float,
-    typer.Option(
-        rich_help_panel=_NOISE,
-        help="Noise on each worker that makes this one answer so differentially private for "
-        "users; 0: none. More queries add up.",
-    ),
-]
-PerUser = Annotated[
-    int,
-    typer.Option(
-        metavar="N",
-        rich_help_panel=_NOISE,
-        help="With --epsilon: each user counts for at most N messages and N words.",
-    ),
-]
-
 
 def query(
     corpus: Corpus,
-    what: What,
-    model: OfModel = None,
-    split: Split = "",
-    top: Top = 20,
-    k: SharedBy = 3,
-    min_users: MinUsers = 3,
-    min_workers: MinWorkers = 2,
-    epsilon: Epsilon = 0.0,
-    per_user: PerUser = 0,
+    what: querying.What,
+    model: querying.OfModel = None,
+    split: querying.Split = "",
+    top: querying.Top = 20,
+    k: querying.SharedBy = 3,
+    min_users: querying.MinUsers = 3,
+    min_workers: querying.MinWorkers = 2,
+    epsilon: querying.Epsilon = 0.0,
+    per_user: querying.PerUser = 0,
     workers: Workers = 0,
     processes: Processes = 0,
     engine: EngineName = "auto",
@@ -127,17 +61,22 @@ def query(
     asked = plan_query(options)
     found = read_corpus(corpus, form, columns, dates, me, skip_bad_lines=skip_bad_lines)
     answer = query_corpus(found, options, *asked)
+    tell(answer, top, as_json=as_json)
+
+
+def tell(answer: Answer, top: int, *, as_json: bool) -> None:
+    """The figures, `top` words at most."""
+    found = answer.as_json(top)
     if as_json:
-        print_json(answer.as_json(top))
+        print_json(found)
     else:
-        print_answer(answer, top)
+        _print(found, answer)
 
 
-def print_answer(answer: Answer, top: int) -> None:
+def _print(found: dict[str, Any], answer: Answer) -> None:
     """The figures as a table, then what they are a sum of and who is not in it."""
     from rich.table import Table
 
-    found = answer.as_json(top)
     result, error = found["result"], found["result"].get("error", {})
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     titles, rows = _ROWS[found["query"]](result, error)

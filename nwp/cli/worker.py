@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from nwp.cli.options.common import Corpus, Json
+from nwp.cli.options.parties import Transport, WorkerHome
 from nwp.cli.options.reading import Columns, Dates, Form, Me, SkipBad
 from nwp.cli.output import err, megabytes, out, print_json
 from nwp.cli.reading import read_corpus
@@ -18,12 +19,6 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-Home = Annotated[
-    Path | None,
-    typer.Option(
-        "--home", metavar="DIR", envvar="NWP_WORKER", help="The worker's folder, if not the usual."
-    ),
-]
 Plan = Annotated[str, typer.Argument(metavar="PLAN", help="Its number, or its digest's beginning.")]
 
 
@@ -37,13 +32,11 @@ def _home(home: Path | None) -> Path:
 def init(
     email: Annotated[str, typer.Option("--as", metavar="EMAIL", help="What others call you.")],
     server: Annotated[str, typer.Option(metavar="EMAIL", help="Whom you will work for.")],
-    transport: Annotated[
-        str, typer.Option(metavar="folder:PATH|drive:TOKENFILE", help="Where messages meet.")
-    ],
+    transport: Transport,
     fingerprint: Annotated[
         str, typer.Option(metavar="DIGITS", help="Of the server's key, as you were told it.")
     ] = "",
-    home: Home = None,
+    home: WorkerHome = None,
     as_json: Json = False,
 ) -> None:
     """Make your worker's folder: your name, the way to the server, your rules. Nothing is sent.
@@ -68,7 +61,7 @@ def add(
     replace: Annotated[
         bool, typer.Option("--replace", help="Put it in the place of the same users' messages.")
     ] = False,
-    home: Home = None,
+    home: WorkerHome = None,
     form: Form = "",
     columns: Columns = "",
     dates: Dates = "",
@@ -97,7 +90,7 @@ def add(
 @app.command("run")
 def run(
     processes: Annotated[int, typer.Option(min=0, help="To train in; 0: one a core.")] = 1,
-    home: Home = None,
+    home: WorkerHome = None,
 ) -> None:
     """Work for the server: show what it asks, answer what you have approved. Ctrl-C stops.
 
@@ -115,7 +108,7 @@ def run(
 @app.command("requests")
 def requests(
     every: Annotated[bool, typer.Option("--all", help="Those that are decided, too.")] = False,
-    home: Home = None,
+    home: WorkerHome = None,
     as_json: Json = False,
 ) -> None:
     """What the server asks for, in words: what is done with your text, and what goes out.
@@ -177,7 +170,7 @@ def _decide(
 def approve(
     plan: Plan,
     anyway: Annotated[bool, typer.Option("--anyway", help="Though your rules forbid it.")] = False,
-    home: Home = None,
+    home: WorkerHome = None,
     as_json: Json = False,
 ) -> None:
     """Let a plan run, as it is now, under this version of nwp.
@@ -191,7 +184,7 @@ def approve(
 def deny(
     plan: Plan,
     reason: Annotated[str, typer.Option(help="For your own record; it is not sent.")] = "",
-    home: Home = None,
+    home: WorkerHome = None,
     as_json: Json = False,
 ) -> None:
     """Refuse a plan.
@@ -202,7 +195,7 @@ def deny(
 
 
 @app.command("revoke")
-def revoke(plan: Plan, home: Home = None, as_json: Json = False) -> None:
+def revoke(plan: Plan, home: WorkerHome = None, as_json: Json = False) -> None:
     """Take an approval back: nothing more is answered. What was sent can't be called back.
 
     Example:  nwp worker revoke 1
@@ -213,7 +206,7 @@ def revoke(plan: Plan, home: Home = None, as_json: Json = False) -> None:
 @app.command("log")
 def log(
     last: Annotated[int, typer.Option(min=0, help="So many of the last; 0: all.")] = 20,
-    home: Home = None,
+    home: WorkerHome = None,
     as_json: Json = False,
 ) -> None:
     """The ledger: everything that left, checked from the first line to the last.
@@ -245,7 +238,7 @@ def log(
 @app.command("show-sent")
 def show_sent(
     number: Annotated[int, typer.Argument(metavar="N", help="As nwp worker log counts.")],
-    home: Home = None,
+    home: WorkerHome = None,
     as_json: Json = False,
 ) -> None:
     """Open a message that left: its fields and arrays, as the server could read them.
