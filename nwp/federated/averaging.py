@@ -14,12 +14,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from nwp.errors import BadMessage
-from nwp.federated.bounds import capped, cut, length, longest_update
+from nwp.federated.bounds import cut, length, longest_update
 from nwp.federated.cohort import draw_cohort, who_trains
 from nwp.federated.local import deal_groups, seed_for, train_group, words_trained
 from nwp.federated.parcel import AnyArray, ArraySpec, Parcel, Schema
 from nwp.federated.plan import Plan, TrainPlan
 from nwp.federated.protocol import Aggregate, Aggregation, Phase, Step, WorkerSide
+from nwp.federated.shares import capped
 from nwp.model.lstm import FloatArray
 from nwp.text.vocabulary import Encoded
 

@@ -7,8 +7,8 @@ bound what comes of that, and neither believes anybody:
   moves the weights by ηC at most, and K steps by KηC. K follows from the plan and the words trained on:
   each message has one or more. A longer update came of no training under this plan.
 - **What share of a round is one worker's.** Words claimed are its weight in the average: of too many, as
-  many count as make `share` of the sum (`capped`), and its update counts up to the length that so many
-  words can give. So a worker does no more than an honest one that has as many words as its share leaves.
+  many count as make `share` of the sum (`shares.capped`), and its update counts up to the length that so
+  many words can give. So a worker does no more than an honest one that has as many words as its share leaves.
 
 Sun et al. 2019, "Can You Really Backdoor Federated Learning?" (arXiv 1911.07963), section 4, bound the
 norms of updates as well, by a threshold that has to be chosen. Here the plan gives it.
@@ -17,16 +17,11 @@ norms of updates as well, by a threshold that has to be chosen. Here the plan gi
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from fractions import Fraction
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nwp.federated.plan import TrainPlan
 from nwp.model.lstm import FloatArray
-
-if TYPE_CHECKING:
-    from nwp.federated.plan import TrainPlan
 
 # What rounding may add: products and sums in float32 and bf16's 2^-8 of each number; int8 is less than
 # 1/127 of the largest of 512 neighbours off, which is √512/127 of their length.
@@ -66,25 +61,3 @@ def cut(vector: FloatArray, longest: float) -> FloatArray:
         return vector
     shorter: FloatArray = (vector * (longest / found)).astype(np.float32)
     return shorter
-
-
-def capped(amounts: Mapping[str, int], share: float) -> dict[str, int]:
-    """Amounts by name, each cut so that none is more than `share` of the sum of what is left of all.
-
-    Where that can't be, because there are 1 / `share` of them or fewer, all count alike. Amounts of 0
-    stay.
-    """
-    there = sorted((n for n in amounts.values() if n > 0), reverse=True)
-    if share >= 1 or len(there) < 2:
-        return dict(amounts)
-    level, part, rest = there[-1], Fraction(repr(share)), sum(there)
-    for above, largest in enumerate(there):
-        if above * part >= 1:
-            break  # already these would be more than the whole
-        # With `above` amounts at the level x, x = part · (above · x + rest).
-        at = part * rest / (1 - above * part)
-        if at >= largest:
-            level = max(level, math.floor(at)) if above else largest
-            break
-        rest -= largest
-    return {name: min(n, level) for name, n in amounts.items()}

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from nwp.errors import BadMessage, BadSettings
-from nwp.federated.bounds import capped
 from nwp.federated.local import seed_for
 from nwp.federated.plan import TrainPlan
 from nwp.federated.protocol import Wait
+from nwp.federated.shares import capped
 
 Cohort = dict[str, tuple[int, ...]]
 _Places = npt.NDArray[np.int64]

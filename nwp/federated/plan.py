@@ -17,12 +17,12 @@ from typing import Any, ClassVar
 
 from nwp.corpus.split import part_of
 from nwp.errors import BadMessage, BadSettings, NwpError
-from nwp.federated.bounds import capped
 from nwp.federated.compression import Code, Compression
 from nwp.federated.local import LocalWork
 from nwp.federated.optimizers import ServerOptimizer
 from nwp.federated.participation import Participation
 from nwp.federated.schedules import Schedule, learning_rate
+from nwp.federated.shares import capped
 from nwp.federated.weighting import Weighting
 from nwp.model.config import ModelConfig
 from nwp.text.tokenizer import MARKS

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nwp.errors import Interrupted, NoQuorum, TransportError
-from nwp.federated.bounds import capped
+from nwp.federated.shares import capped
 from nwp.files import write_atomic
 from nwp.tasks.joint_status import Status
 from nwp.workers import adapter

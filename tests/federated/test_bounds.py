@@ -10,13 +10,14 @@ import pytest
 
 from nwp.errors import BadSettings
 from nwp.federated.averaging import MEAN, mean_of
-from nwp.federated.bounds import capped, cut, length, longest_update
+from nwp.federated.bounds import cut, length, longest_update
 from nwp.federated.cohort import draw_cohort
 from nwp.federated.compression import Compression
 from nwp.federated.local import LocalWork, train_group, words_trained
 from nwp.federated.parcel import Parcel
 from nwp.federated.participation import Participation
 from nwp.federated.plan import TrainPlan, plan_digest, plan_text, read_plan
+from nwp.federated.shares import capped
 from nwp.federated.weighting import Weighting
 from nwp.model.config import ModelConfig
 from nwp.text.vocabulary import FIRST_WORD, Vocabulary, encode
