@@ -41,7 +41,8 @@ from nwp.federated.plan import TrainPlan
 from nwp.federated.protocol import Aggregation, Phase, Step
 from nwp.model.config import ModelConfig
 from nwp.text.vocabulary import FIRST_WORD
-from nwp.workers import adapter, channel, datasite, ledger, simulation
+from nwp.workers import channel, datasite, ledger, simulation
+from nwp.workers.adapter import clients
 from nwp.workers.engines import make_engine
 
 VOCABULARY = 10_004
@@ -66,7 +67,7 @@ PARTS: dict[str, list[tuple[Any, str]]] = {
     "job and plan": [(datasite.Datasite, "approved_plan")],
     "private data": [(datasite.Datasite, "_data")],
     "ledger": [(ledger.Ledger, "write")],
-    "syft's sync": [(adapter, "sync")],
+    "syft's sync": [(clients, "sync")],
     "waiting": [(Future, "result")],
     "rest": [(simulation._Exchange, "__call__"), (datasite.Datasite, "serve")],
 }

@@ -1,4 +1,4 @@
-"""Which modules import which: never in a circle."""
+"""Which modules import which: never in a circle, and syft in one room alone."""
 
 from __future__ import annotations
 
@@ -33,3 +33,9 @@ def test_no_module_imports_in_a_circle() -> None:
     graph = {name: set(imported(path)) & set(FILES) - {name} for name, path in FILES.items()}
     assert len(graph) > 200
     tuple(TopologicalSorter(graph).static_order())  # CycleError names the circle
+
+
+def test_the_adapter_alone_imports_syft() -> None:
+    who = {name for name, path in FILES.items() for of in imported(path) if of.startswith("syft")}
+    assert who
+    assert all(name.startswith("nwp.workers.adapter.") for name in who)

@@ -50,7 +50,7 @@ from nwp.tasks.train import (
     train_over,
 )
 from nwp.tasks.watching import Started, Watcher, telling_of_the_end, together
-from nwp.workers import adapter
+from nwp.workers.adapter import clients, peers
 from nwp.workers.channel import Channel, Tap
 from nwp.workers.members import (
     Member,
@@ -102,7 +102,7 @@ def invite(home: Path, emails: Sequence[str]) -> list[dict[str, Any]]:
         if email == party.email:
             raise BadSettings(f"{email} is the server itself", "Invite owners.")
     for email in emails:
-        adapter.invite(client, email)
+        peers.invite(client, email)
         members = with_invited(members, email)
         words = ["nwp", "worker", "init", "--as", email, "--server", party.email]
         words += ["--transport", party.transport, "--fingerprint", _fingerprint(client)]
@@ -284,8 +284,8 @@ def base_of(given: str) -> str | None:
     return None if given == "none" else given or str(default_bundle())
 
 
-def _fingerprint(client: adapter.Client) -> str:
-    return short(adapter.fingerprint(client))
+def _fingerprint(client: clients.Client) -> str:
+    return short(peers.fingerprint(client))
 
 
 def _fingerprint_of(options: TrainOptions, members: Mapping[str, Member]) -> str:

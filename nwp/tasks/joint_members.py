@@ -16,7 +16,7 @@ from nwp.errors import Interrupted, NoQuorum, TransportError
 from nwp.federated.shares import capped
 from nwp.files import write_atomic
 from nwp.tasks.joint_status import Status
-from nwp.workers import adapter
+from nwp.workers.adapter import clients
 from nwp.workers.channel import Channel
 from nwp.workers.members import Member, by_name, look_for, read_members, save_members
 from nwp.workers.network import Patience
@@ -39,7 +39,7 @@ class JointOptions:
 
 def gathered(
     home: Path,
-    client: adapter.Client,
+    client: clients.Client,
     out: Path,
     joint: JointOptions,
     status: Status,

@@ -15,7 +15,7 @@ from nwp.corpus.types import Corpus, Tally, with_text
 from nwp.errors import BadCorpus, BadInput, BadSettings, NwpError, Refused, TransportError
 from nwp.federated.plan import read_plan
 from nwp.files import data_home, told, write_atomic
-from nwp.workers import adapter
+from nwp.workers.adapter import clients, datasets, peers
 from nwp.workers.attending import Attendant
 from nwp.workers.consent import BY_OWNER, Asked, Consents
 from nwp.workers.datasite import DATA_FILE, Datasite
@@ -87,7 +87,7 @@ def add_corpus(home: Path, corpus: Corpus, *, replace: bool = False) -> dict[str
     if not users:
         raise BadCorpus("there is no user in it", "Is it the right corpus?")
     with told("the messages can't be kept", _AFTER_THAT):
-        adapter.put_dataset(client, lines_of(users), mock_of(party.email), DATA_FILE, party.server)
+        datasets.put_dataset(client, lines_of(users), mock_of(party.email), DATA_FILE, party.server)
     return {
         "home": str(home),
         "users": len(users),
@@ -97,10 +97,10 @@ def add_corpus(home: Path, corpus: Corpus, *, replace: bool = False) -> dict[str
     }
 
 
-def _users(client: adapter.Client) -> Mapping[str, Any]:
+def _users(client: clients.Client) -> Mapping[str, Any]:
     """The users in the private dataset; none when there is no dataset yet."""
     try:
-        files = adapter.private_files(client)
+        files = datasets.private_files(client)
     except FileNotFoundError:
         return {}
     if not files:
@@ -212,7 +212,7 @@ def at_work(
         if not users:
             raise BadInput("this worker has no text yet", "Add some:  nwp worker add CORPUS")
         tell(f"{party.email}: {many(len(users), 'user')}; the key's fingerprint is")
-        tell(f"  {short(adapter.fingerprint(client))}")
+        tell(f"  {short(peers.fingerprint(client))}")
         party = _enrolled(party, policy, client, tell, until)
         if until():
             yield None
@@ -238,9 +238,9 @@ def at_work(
             engine.close()
 
 
-def _accepted(client: adapter.Client, server: str, tell: Callable[[str], None]) -> bool:
+def _accepted(client: clients.Client, server: str, tell: Callable[[str], None]) -> bool:
     try:
-        return adapter.accept(client, server)
+        return peers.accept(client, server)
     except TransportError as error:
         tell(f"{error.message}; trying again")
         return False
@@ -275,7 +275,7 @@ def _stamp(path: Path) -> tuple[int, int]:
 def _enrolled(
     party: Party,
     policy: Policy,
-    client: adapter.Client,
+    client: clients.Client,
     tell: Callable[[str], None],
     until: Callable[[], bool],
 ) -> Party:
@@ -289,7 +289,7 @@ def _enrolled(
             tell(f"waiting for an invitation by {party.server} in {party.transport}")
         threading.Event().wait(pause)
         pause = min(5.0, pause * 1.5)
-    seen = adapter.fingerprint(client, party.server)
+    seen = peers.fingerprint(client, party.server)
     if not trusted(policy, plain(seen)):
         raise Refused(
             f"your rules do not trust the key {short(seen)} of {party.server}",

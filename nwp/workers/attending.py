@@ -14,7 +14,7 @@ from nwp.errors import BadInput, BadMessage, TransportError
 from nwp.federated.parcel import Envelope
 from nwp.federated.plan import read_plan
 from nwp.files import reason
-from nwp.workers import adapter
+from nwp.workers.adapter import peers
 from nwp.workers.consent import BY_POLICY, Consents
 from nwp.workers.datasite import Datasite
 from nwp.workers.jobs import is_request
@@ -108,7 +108,7 @@ class Attendant:
         """Do the owner's rules, as they are now, trust the key that the server signs with?"""
         self.site.policy = policy = self.rules()
         if self._trusting is None or self._trusting[0] is not policy:
-            seen = adapter.fingerprint(self.site.client, self.site.server)
+            seen = peers.fingerprint(self.site.client, self.site.server)
             self._trusting = policy, trusted(policy, plain(seen))
         return self._trusting[1]
 

@@ -21,7 +21,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from nwp.errors import BadMessage, TransportError
-from nwp.workers.adapter import quiet
+from nwp.workers.adapter.quiet import quiet
 from nwp.workers.drive import too_large
 
 PREFIX = "nwp."

@@ -30,7 +30,7 @@ from nwp.model.lstm import FloatArray
 from nwp.text.encoded_users import EncodedUsers
 from nwp.text.tokenizer import words_of
 from nwp.text.vocabulary import Encoded
-from nwp.workers import adapter
+from nwp.workers.adapter import clients, datasets, plan_jobs
 from nwp.workers.channel import Channel, Tap
 from nwp.workers.consent import Changed, Consents
 from nwp.workers.engines import Engine
@@ -97,7 +97,7 @@ class Datasite:
     the owner's rules go by, and the ledger.
     """
 
-    client: adapter.Client
+    client: clients.Client
     folder: Path
     server: str
     policy: Policy
@@ -122,30 +122,30 @@ class Datasite:
         Where the owner wants to be asked, what the policy allows goes on waiting.
         """
         refused = {}
-        adapter.sync(self.client)
-        for job in adapter.jobs(self.client):
+        clients.sync(self.client)
+        for job in plan_jobs.jobs(self.client):
             if job.status != "pending":
                 continue
             reason, plan = self._judge(job)
             if reason or plan is None:
                 refused[job.name] = reason or "not a plan"
-                adapter.reject(job, refused[job.name])
+                plan_jobs.reject(job, refused[job.name])
                 continue
             if self.policy.approve != "auto":
                 continue
             # The pin comes first: what changes after it is noticed before the next use.
-            self._pin(plan_digest(plan), job.name, adapter.job_digest(job))
-            adapter.approve(job, self.server)
-        adapter.sync(self.client)
+            self._pin(plan_digest(plan), job.name, plan_jobs.job_digest(job))
+            plan_jobs.approve(job, self.server)
+        clients.sync(self.client)
         return refused
 
     def _judge(self, job: Any) -> tuple[str | None, Plan | None]:
         if job.submitted_by != self.server:
             return "unknown submitter", None
-        if reason := adapter.job_files_fault(job):
+        if reason := plan_jobs.job_files_fault(job):
             return reason, None
         try:
-            plan = read_plan(adapter.job_plan(job))
+            plan = read_plan(plan_jobs.job_plan(job))
         except (BadMessage, UnicodeDecodeError) as error:
             return f"not a plan: {error}", None
         return fault(self.policy, plan), plan
@@ -168,13 +168,13 @@ class Datasite:
                 self.tell(f"{error.message}. {error.hint}")
                 raise _Refuse(Refusal.NOT_APPROVED) from error
         pin = self.pins.get(digest)
-        job = adapter.find_job(self.client, self.server, pin["job"]) if pin else None
+        job = plan_jobs.find_job(self.client, self.server, pin["job"]) if pin else None
         if not pin or not job or job.status != "approved":
             raise _Refuse(Refusal.NOT_APPROVED)
-        if adapter.job_digest(job) != pin["digest"]:
+        if plan_jobs.job_digest(job) != pin["digest"]:
             raise _Refuse(Refusal.NOT_APPROVED)
         if digest not in self._plans:
-            self._plans[digest] = read_plan(adapter.job_plan(job))
+            self._plans[digest] = read_plan(plan_jobs.job_plan(job))
         return self._plans[digest]
 
     def serve(self) -> None:
@@ -319,7 +319,7 @@ class Datasite:
 
     def _data(self) -> _Private:
         """The users' messages, from what the private dataset points to at this moment."""
-        files = adapter.private_files(self.client)
+        files = datasets.private_files(self.client)
         if [f.name for f in files] != [DATA_FILE]:
             raise BadInput("the private dataset does not point to one file of messages")
         with files[0].open("rb") as file:
@@ -342,9 +342,9 @@ class Datasite:
         except _Refuse:
             return
         mine = (self.server, self.pins[plan]["job"])
-        job = next(j for j in adapter.jobs(self.client) if (j.submitted_by, j.name) == mine)
+        job = next(j for j in plan_jobs.jobs(self.client) if (j.submitted_by, j.name) == mine)
         summary = json.dumps(self.ledger.summary(plan), sort_keys=True)
-        adapter.deposit(self.client, job, summary, "receipt.json")
+        plan_jobs.deposit(self.client, job, summary, "receipt.json")
 
 
 def _packed(envelope: Envelope, reply: Parcel, phase: Phase, side: WorkerSide) -> bytes:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from nwp.errors import BadInput, BadMessage
 from nwp.files import write_atomic
-from nwp.workers import adapter
+from nwp.workers.adapter import clients, peers
 from nwp.workers.channel import Channel
 from nwp.workers.offers import HELLO, read_hello
 from nwp.workers.parties import short
@@ -66,18 +66,18 @@ def with_invited(members: Sequence[Member], email: str) -> tuple[Member, ...]:
 
 
 def look_for(
-    client: adapter.Client,
+    client: clients.Client,
     channel: Channel,
     members: Sequence[Member],
     warn: Callable[[str], None] = lambda text: None,
 ) -> tuple[Member, ...]:
     """The members as they show themselves now. Who says nothing that can be believed stays as it was;
     `warn` is told, and a member whose key was replaced is asked for nothing."""
-    adapter.find_peers(client)
+    peers.find_peers(client)
     hellos = channel.waiting([member.email for member in members], HELLO)
     found = []
     for member in members:
-        seen = adapter.fingerprint(client, member.email)
+        seen = peers.fingerprint(client, member.email)
         if member.left or not seen:
             found.append(member)
             continue

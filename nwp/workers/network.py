@@ -18,7 +18,7 @@ from nwp.errors import BadMessage, Interrupted, NoQuorum, TransportError
 from nwp.federated.parcel import Envelope, Parcel, pack_each
 from nwp.federated.plan import Plan, plan_digest
 from nwp.federated.protocol import FOR_ALL, Phase, Replies, Wait
-from nwp.workers import adapter
+from nwp.workers.adapter import clients
 from nwp.workers.channel import Channel, Tap
 from nwp.workers.jobs import Declined, Job, open_answer, request_name
 from nwp.workers.members import Member
@@ -71,7 +71,7 @@ class Network:
     them; `stopped` tells whether to wait no longer.
     """
 
-    client: adapter.Client
+    client: clients.Client
     members: Mapping[str, Member]
     patience: Patience = field(default_factory=Patience)
     tell: Callable[[str], None] = lambda text: None

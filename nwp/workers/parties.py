@@ -22,7 +22,7 @@ from typing import Any
 
 from nwp.errors import BadInput, BadSettings, Refused
 from nwp.files import told, write_atomic
-from nwp.workers import adapter
+from nwp.workers.adapter import clients, drives, stores
 
 _PARTY, _BOX, _LOCK = "party.json", "box", "lock"
 _EMAIL = re.compile(r"[A-Za-z0-9.+-]{1,64}@[A-Za-z0-9.-]{1,190}")
@@ -67,7 +67,7 @@ class Party:
             about = {k: v for k, v in asdict(self).items() if k != "folder"}
             write_atomic(self.folder / _PARTY, json.dumps(about, indent=1) + "\n", mode=0o600)
 
-    def connect(self) -> adapter.Client:
+    def connect(self) -> clients.Client:
         """A client under this name, over this transport. Keys are made when there are none.
 
         TransportError where the transport can't be reached; BadInput for a folder that is gone.
@@ -79,15 +79,15 @@ class Party:
                     f"the shared folder {place} is not there",
                     "Mount it, or give another one: --transport folder:PATH.",
                 )
-            connection = adapter.in_folder(self.email, place)
+            connection = stores.in_folder(self.email, place)
         else:
             if not place.is_file():
                 raise BadInput(
                     f"the token {place} for Google Drive is not there",
                     "Make one: nwp worker drive-token --help.",
                 )
-            connection = adapter.on_drive(self.email, place)
-        return adapter.open_client(self.email, self.folder / _BOX, connection, owner=self.is_owner)
+            connection = drives.on_drive(self.email, place)
+        return clients.open_client(self.email, self.folder / _BOX, connection, owner=self.is_owner)
 
     def hold_to(self, seen: str) -> Party:
         """The party, with the server's fingerprint as seen for the first time; Refused when another

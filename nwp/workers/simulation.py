@@ -24,7 +24,7 @@ from nwp.federated.protocol import FOR_ALL, Phase, Replies, Wait
 from nwp.temporary import TemporaryFolder
 from nwp.text.building import public_order
 from nwp.text.tokenizer import words_of
-from nwp.workers import adapter
+from nwp.workers.adapter import clients, datasets, peers, plan_jobs, stores
 from nwp.workers.arrivals import response_seconds, take_in
 from nwp.workers.channel import Channel, Tap
 from nwp.workers.datasite import DATA_FILE, Datasite
@@ -80,31 +80,31 @@ class Simulation:
         self._temporary = TemporaryFolder()
         self.threads = ThreadPoolExecutor(self.engine.width)
         root = self._temporary.path
-        self.store = adapter.new_store()
-        self.server = adapter.open_client(
-            SERVER, root / "server" / "box", adapter.in_memory(SERVER, self.store), owner=False
+        self.store = stores.new_store()
+        self.server = clients.open_client(
+            SERVER, root / "server" / "box", stores.in_memory(SERVER, self.store), owner=False
         )
         owners = {
-            _email(name): adapter.open_client(
+            _email(name): clients.open_client(
                 _email(name),
                 root / name / "box",
-                adapter.in_memory(_email(name), self.store),
+                stores.in_memory(_email(name), self.store),
                 owner=True,
             )
             for name in self.deals
         }
-        adapter.enrol(self.server, owners)
+        peers.enrol(self.server, owners)
         self.channel = Channel(self.server, self.tap)
         self.datasites: dict[str, Datasite] = {}
         for name, users in self.deals.items():
             client = owners[_email(name)]
             private = lines_of(only(self.corpus, users).users)
-            adapter.create_dataset(client, private, mock_of(name), DATA_FILE, SERVER)
+            datasets.create_dataset(client, private, mock_of(name), DATA_FILE, SERVER)
             policy = NOTHING if name in self.refusing else self.policy
             self.datasites[name] = Datasite(
                 client, root / name, SERVER, policy, self.engine, self.tap, self._memory_of(name)
             )
-        adapter.sync(self.server)
+        clients.sync(self.server)
         return self
 
     def _memory_of(self, worker: str) -> Path | None:
@@ -119,9 +119,9 @@ class Simulation:
         """Send a plan to every worker as a job; each owner's policy decides at once."""
         refused: dict[str, str] = {}
         for worker, datasite in self.datasites.items():
-            adapter.submit_job(self.server, _email(worker), name, plan_text(plan))
+            plan_jobs.submit_job(self.server, _email(worker), name, plan_text(plan))
             refused.update((worker, reason) for reason in datasite.review().values())
-        adapter.sync(self.server)
+        clients.sync(self.server)
         digest = plan_digest(plan)
         approved = tuple(w for w in self.datasites if w not in refused)
         return Job(plan, digest, approved, refused)
@@ -151,7 +151,7 @@ class Simulation:
 
     def mock_line(self, worker: str) -> str:
         """A message of a worker's mock, as the server sees it."""
-        path = adapter.mock_files(self.server, _email(worker))[0]
+        path = datasets.mock_files(self.server, _email(worker))[0]
         line: str = json.loads(path.read_text(encoding="utf-8").splitlines()[0])["text"]
         return line
 
@@ -159,7 +159,7 @@ class Simulation:
         """Let every worker deposit its receipt, which marks the job as done."""
         for worker in job.approved:
             self.datasites[worker].receipt(job.digest)
-        adapter.sync(self.server)
+        clients.sync(self.server)
 
 
 @dataclass(frozen=True)

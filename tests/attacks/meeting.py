@@ -23,7 +23,7 @@ from nwp.federated.protocol import Phase, Replies
 from nwp.model.config import ModelConfig
 from nwp.model.lstm import FloatArray
 from nwp.text.vocabulary import FIRST_WORD
-from nwp.workers import adapter
+from nwp.workers.adapter import clients, datasets, peers, stores
 from nwp.workers.attending import Attendant
 from nwp.workers.channel import Channel
 from nwp.workers.consent import Consents
@@ -61,7 +61,7 @@ class Owner:
 
     def __post_init__(self) -> None:
         users = self.corpus.users
-        adapter.put_dataset(self.client, lines_of(users), mock_of(self.email), DATA_FILE, SERVER)
+        datasets.put_dataset(self.client, lines_of(users), mock_of(self.email), DATA_FILE, SERVER)
 
     def begin(self) -> None:
         """Start, or start again after its process has ended."""
@@ -112,7 +112,7 @@ class Meeting:
         self.shared.mkdir()
         self.client = self.client_of(SERVER, "server", owner=False)
         self.owners = {e: Owner(e, root / e, self.client_of(e, e, owner=True)) for e in emails}
-        adapter.enrol(self.client, {e: owner.client for e, owner in self.owners.items()})
+        peers.enrol(self.client, {e: owner.client for e, owner in self.owners.items()})
         for owner in self.owners.values():
             owner.begin()
         self.server = Channel(self.client)
@@ -123,8 +123,8 @@ class Meeting:
 
     def client_of(self, email: str, place: str, *, owner: bool) -> Any:
         """A participant's client over the shared folder."""
-        way = adapter.in_folder(email, self.shared)
-        return adapter.open_client(email, self.root / place / "box", way, owner=owner)
+        way = stores.in_folder(email, self.shared)
+        return clients.open_client(email, self.root / place / "box", way, owner=owner)
 
     def network(self, patience: Patience = HASTY) -> Network:
         """The server's view of the members that are there."""

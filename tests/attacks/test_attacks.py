@@ -40,7 +40,8 @@ from nwp.model.bundle import Bundle, load_bundle, save_bundle
 from nwp.model.lstm import FloatArray, NextWordModel
 from nwp.tasks.evaluate import EvaluateOptions, evaluate_bundle
 from nwp.text.vocabulary import Vocabulary
-from nwp.workers import adapter, channel
+from nwp.workers import channel
+from nwp.workers.adapter import clients, datasets, peers, plan_jobs, stores
 from nwp.workers.datasite import REFUSED, Refusal
 from nwp.workers.engines import InProcess
 from nwp.workers.policy import NOTHING
@@ -74,7 +75,7 @@ def propose(client: Any, sender: str, files: dict[str, str | bytes], old: bytes 
 
 
 def owners_job(simulation: Simulation) -> Any:
-    (job,) = adapter.jobs(simulation.datasites["worker-1"].client)
+    (job,) = plan_jobs.jobs(simulation.datasites["worker-1"].client)
     return job
 
 
@@ -94,7 +95,7 @@ def test_a_server_cannot_approve_its_own_plan_in_the_owners_name(
             f"inbox/{SERVER}/../../review/{SERVER}/v1/train/state.yaml",
         ):
             propose(simulation.server, sender, {path: forged}, old=state)
-    adapter.sync(simulation.datasites["worker-1"].client)
+    clients.sync(simulation.datasites["worker-1"].client)
     assert owners_job(simulation).status == "rejected"
     pushy = Job(plan, job.digest, tuple(simulation.deals), {})
     replies = simulation.exchange(pushy)(TRAIN, 1, requests(plan, weights))
@@ -120,7 +121,7 @@ def test_a_server_cannot_change_a_job_after_its_approval(
     old = (owners_job(simulation).job_submission_path / path).read_bytes()
     propose(simulation.server, SERVER, {f"inbox/{SERVER}/v1/train/{path}": content}, old=old)
     datasite = simulation.datasites["worker-1"]
-    adapter.sync(datasite.client)
+    clients.sync(datasite.client)
 
     written = content if isinstance(content, bytes) else content.encode()
     (there,) = datasite.client.syftbox_folder.rglob(f"inbox/{SERVER}/v1/train/{path}")
@@ -133,7 +134,7 @@ def test_a_server_cannot_change_a_job_after_its_approval(
 
 def test_a_server_cannot_reach_the_private_file(simulation: Simulation, corpus: Corpus) -> None:
     datasite = simulation.datasites["worker-1"]
-    (path,) = adapter.private_files(datasite.client)
+    (path,) = datasets.private_files(datasite.client)
     before = path.read_bytes()
     home = datasite.client.syftbox_folder / WORKER
     inside = str(path.relative_to(home))
@@ -145,7 +146,7 @@ def test_a_server_cannot_reach_the_private_file(simulation: Simulation, corpus: 
     ):
         for sender in (SERVER, WORKER):
             propose(simulation.server, sender, {target: "poison"}, old=before)
-    adapter.sync(datasite.client)
+    clients.sync(datasite.client)
     assert path.read_bytes() == before
     assert not [p for p in home.rglob("*") if p.is_file() and p.read_bytes() == b"poison"]
 
@@ -153,8 +154,8 @@ def test_a_server_cannot_reach_the_private_file(simulation: Simulation, corpus: 
 def rejected(simulation: Simulation, text: str | bytes, name: str = "evil") -> str:
     """The reason why the first worker rejects a plan as its file has it."""
     datasite = simulation.datasites["worker-1"]
-    adapter.submit_job(simulation.server, WORKER, name, "{}")
-    adapter.sync(datasite.client)
+    plan_jobs.submit_job(simulation.server, WORKER, name, "{}")
+    clients.sync(datasite.client)
     path = f"inbox/{SERVER}/v1/{name}/code/plan.json"
     propose(simulation.server, SERVER, {path: text}, old=b"{}")
     reason = datasite.review().get(name, "it was approved")
@@ -689,9 +690,9 @@ def test_all_workers_lying_is_no_quorum(
 def stranger(simulation: Simulation, tmp_path: Path) -> Any:
     """Another peer of the first worker's."""
     email = "stranger@else.example"
-    connection = adapter.in_memory(email, simulation.store)
-    client = adapter.open_client(email, tmp_path / "stranger" / "box", connection, owner=False)
-    adapter.enrol(client, {WORKER: simulation.datasites["worker-1"].client})
+    connection = stores.in_memory(email, simulation.store)
+    client = clients.open_client(email, tmp_path / "stranger" / "box", connection, owner=False)
+    peers.enrol(client, {WORKER: simulation.datasites["worker-1"].client})
     return client
 
 

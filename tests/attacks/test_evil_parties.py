@@ -39,7 +39,8 @@ from nwp.federated.scaffold import SCAFFOLD
 from nwp.model.config import ModelConfig
 from nwp.model.lstm import FloatArray
 from nwp.text.vocabulary import FIRST_WORD
-from nwp.workers import adapter, consent, datasite
+from nwp.workers import consent, datasite
+from nwp.workers.adapter import peers
 from nwp.workers.channel import Channel
 from nwp.workers.consent import Changed
 from nwp.workers.datasite import Refusal
@@ -537,8 +538,8 @@ def usurper(meeting: Meeting) -> Channel:
     place of the true one's."""
     client = meeting.client_of(SERVER, "usurper", owner=False)
     for email in meeting.owners:
-        adapter.invite(client, email)
-    adapter.find_peers(client)
+        peers.invite(client, email)
+    peers.find_peers(client)
     return Channel(client)
 
 
@@ -558,7 +559,7 @@ def test_a_server_with_another_key_is_answered_by_nobody(
     ada.look()
     assert ada.answers == []
     # What is said to it is encrypted to the key that the owner knows: it can't even read the refusal.
-    adapter.find_peers(meeting.client)
+    peers.find_peers(meeting.client)
     (said,) = (i for n, i in usurper.names(ADA).items() if n == name)
     with pytest.raises(BadMessage):
         usurper.receive(ADA, said)
@@ -568,11 +569,11 @@ def test_a_key_that_has_changed_is_seen_when_the_owner_starts_again(
     meeting: Meeting, tmp_path: Path, usurper: Channel
 ) -> None:
     ada = meeting.owners[ADA]
-    known = adapter.fingerprint(ada.client, SERVER)
+    known = peers.fingerprint(ada.client, SERVER)
     party = Party(ada.home, ADA, f"folder:{meeting.shared}", SERVER, known)
     again = meeting.client_of(ADA, ADA, owner=True)
-    adapter.accept(again, SERVER)
-    seen = adapter.fingerprint(again, SERVER)
+    peers.accept(again, SERVER)
+    seen = peers.fingerprint(again, SERVER)
     if seen == known:  # what lies in the folder now is not taken for what was accepted before
         assert party.hold_to(seen) == party
     theirs = usurper._keys.public_key.identity_fingerprint()

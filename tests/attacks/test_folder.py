@@ -18,7 +18,7 @@ from nwp.errors import BadMessage, TransportError
 from nwp.federated.parcel import Envelope, pack, unpack
 from nwp.federated.plan import TrainPlan
 from nwp.model.lstm import FloatArray
-from nwp.workers import adapter
+from nwp.workers.adapter import clients, peers, stores
 from nwp.workers.channel import Channel
 from nwp.workers.datasite import REFUSED
 from nwp.workers.folder import FolderStore
@@ -87,9 +87,9 @@ class Shared:
     def works(self) -> bool:
         """Do messages still go both ways, and do the two still know each other?"""
         for client in (self.server, self.owner):
-            adapter.find_peers(client)
-        assert adapter.fingerprint(self.owner, SERVER) == adapter.fingerprint(self.server)
-        assert adapter.fingerprint(self.server, OWNER) == adapter.fingerprint(self.owner)
+            peers.find_peers(client)
+        assert peers.fingerprint(self.owner, SERVER) == peers.fingerprint(self.server)
+        assert peers.fingerprint(self.server, OWNER) == peers.fingerprint(self.owner)
         self.here.send(OWNER, "works", b"down")
         self.there.send(SERVER, "works", b"up")
         down = self.there.receive(SERVER, self.there.names(SERVER)["works"])[0]
@@ -100,16 +100,16 @@ class Shared:
 
 
 def client(root: Path, email: str) -> Any:
-    way = adapter.in_folder(email, root / "shared")
-    return adapter.open_client(email, root / email / "box", way, owner=email == OWNER)
+    way = stores.in_folder(email, root / "shared")
+    return clients.open_client(email, root / email / "box", way, owner=email == OWNER)
 
 
 @pytest.fixture
 def shared(tmp_path: Path) -> Shared:
     server, owner = client(tmp_path, SERVER), client(tmp_path, OWNER)
-    adapter.invite(server, OWNER)
-    assert adapter.accept(owner, SERVER)
-    adapter.find_peers(server)
+    peers.invite(server, OWNER)
+    assert peers.accept(owner, SERVER)
+    peers.find_peers(server)
     return Shared(tmp_path, tmp_path / "shared", server, owner)
 
 
@@ -299,7 +299,7 @@ def test_nothing_is_written_through_a_link(shared: Shared, name: str, ending: st
     path.unlink()
     path.symlink_to(private)
     client(shared.root, OWNER)
-    adapter.accept(shared.owner, SERVER)
+    peers.accept(shared.owner, SERVER)
     assert private.read_bytes() == b"a secret"
     assert not any(
         b"a secret" in found.read_bytes()
@@ -316,9 +316,9 @@ def test_damaged_files_of_syfts_own_stop_nobody_for_long(
     for who in (SERVER, OWNER):
         damage(shared.blob(shared.find(name, who)), shared.root)
     again = [client(shared.root, who) for who in (SERVER, OWNER)]
-    adapter.invite(again[0], OWNER)
-    adapter.accept(again[1], SERVER)
-    adapter.find_peers(again[0])
+    peers.invite(again[0], OWNER)
+    peers.accept(again[1], SERVER)
+    peers.find_peers(again[0])
     found = Shared(shared.root, shared.folder, *again)
     assert found.works()
 
@@ -346,7 +346,7 @@ def test_a_message_sent_back_to_its_sender_is_none(shared: Shared) -> None:
 def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Simulations meet in a folder."""
     folder = tmp_path / "shared"
-    monkeypatch.setattr(adapter, "new_store", lambda: FolderStore(folder, MockPermission))
+    monkeypatch.setattr(stores, "new_store", lambda: FolderStore(folder, MockPermission))
     return folder
 
 
@@ -439,10 +439,10 @@ def test_files_among_the_requests_of_a_round_are_refused(
 
 
 def stranger(root: Path) -> Any:
-    return adapter.open_client(
+    return clients.open_client(
         "evil@else.example",
         root / "evil" / "box",
-        adapter.in_memory("evil@else.example", adapter.new_store()),
+        stores.in_memory("evil@else.example", stores.new_store()),
         owner=False,
     )
 
@@ -450,31 +450,31 @@ def stranger(root: Path) -> Any:
 def test_a_key_replaced_before_the_first_meeting_has_another_fingerprint(tmp_path: Path) -> None:
     server, owner = client(tmp_path, SERVER), client(tmp_path, OWNER)
     evil = stranger(tmp_path)
-    adapter.invite(server, OWNER)
+    peers.invite(server, OWNER)
     shared = Shared(tmp_path, tmp_path / "shared", server, owner)
     bundle = shared.find(f"encryption_bundle_{SERVER}_for_{OWNER}.json", SERVER)
     key = evil.peer_manager.peer_store.get_public_bundle()
     shared.blob(bundle).write_text(json.dumps({"public_encryption_bundle": key}))
-    assert adapter.accept(owner, SERVER)
-    assert adapter.fingerprint(owner, SERVER) == adapter.fingerprint(evil)
-    assert adapter.fingerprint(owner, SERVER) != adapter.fingerprint(server)
+    assert peers.accept(owner, SERVER)
+    assert peers.fingerprint(owner, SERVER) == peers.fingerprint(evil)
+    assert peers.fingerprint(owner, SERVER) != peers.fingerprint(server)
 
 
 def test_a_key_replaced_later_is_seen_before_anything_is_encrypted_for_it(shared: Shared) -> None:
     evil = stranger(shared.root)
     key = evil.peer_manager.peer_store.get_public_bundle()
-    pinned = adapter.fingerprint(shared.owner, SERVER)
-    peers = shared.blob(shared.find("SYFT_peers.json", OWNER))
-    about = json.loads(peers.read_bytes())
+    pinned = peers.fingerprint(shared.owner, SERVER)
+    listed = shared.blob(shared.find("SYFT_peers.json", OWNER))
+    about = json.loads(listed.read_bytes())
     about[SERVER]["public_encryption_bundle"] = key
-    peers.write_text(json.dumps(about))
+    listed.write_text(json.dumps(about))
     # What is in memory is used until it is read anew, and then the fingerprint says so.
     shared.there.send(SERVER, "before", b"content")
     assert shared.here.receive(OWNER, shared.here.names(OWNER)["before"])[0] == b"content"
-    assert adapter.fingerprint(shared.owner, SERVER) == pinned
+    assert peers.fingerprint(shared.owner, SERVER) == pinned
     channel = shared.there
-    adapter.find_peers(shared.owner)
-    assert adapter.fingerprint(shared.owner, SERVER) == adapter.fingerprint(evil) != pinned
+    peers.find_peers(shared.owner)
+    assert peers.fingerprint(shared.owner, SERVER) == peers.fingerprint(evil) != pinned
     channel.send(SERVER, "after", b"content")
     with pytest.raises(BadMessage):
         shared.here.receive(OWNER, shared.here.names(OWNER)["after"])
@@ -488,13 +488,13 @@ def test_the_fingerprint_is_of_the_keys_that_the_channel_uses(shared: Shared) ->
 def test_a_key_that_the_identity_did_not_sign_is_none(shared: Shared) -> None:
     """Else the fingerprint would stay, and messages be encrypted for another."""
     evil = stranger(shared.root).peer_manager.peer_store.get_public_bundle()
-    peers = shared.blob(shared.find("SYFT_peers.json", OWNER))
+    listed = shared.blob(shared.find("SYFT_peers.json", OWNER))
     for part in ("keyAgreement", "verificationMethod"):
-        about = json.loads(peers.read_bytes())
+        about = json.loads(listed.read_bytes())
         about[SERVER]["public_encryption_bundle"][part] = evil[part]
-        peers.write_text(json.dumps(about))
-        adapter.find_peers(shared.owner)
-        assert adapter.fingerprint(shared.owner, SERVER) == adapter.fingerprint(shared.server)
+        listed.write_text(json.dumps(about))
+        peers.find_peers(shared.owner)
+        assert peers.fingerprint(shared.owner, SERVER) == peers.fingerprint(shared.server)
         assert shared.works()
 
 
@@ -515,27 +515,27 @@ def test_a_damaged_list_of_peers_is_mended_by_meeting_again(shared: Shared, name
         text = json.dumps(LISTS[name]).replace(SERVER, OWNER if who == SERVER else SERVER)
         shared.blob(shared.find("SYFT_peers.json", who)).write_text(text)
     for one in (shared.server, shared.owner):
-        adapter.find_peers(one)
+        peers.find_peers(one)
     again = [client(shared.root, who) for who in (SERVER, OWNER)]
-    adapter.invite(again[0], OWNER)
-    adapter.accept(again[1], SERVER)
-    adapter.find_peers(again[0])
+    peers.invite(again[0], OWNER)
+    peers.accept(again[1], SERVER)
+    peers.find_peers(again[0])
     assert Shared(shared.root, shared.folder, *again).works()
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff", b"[]", b"[" * 100_000, b"{}", b'{"a": 1}'])
 def test_a_damaged_key_is_no_key(tmp_path: Path, content: bytes) -> None:
     server, owner = client(tmp_path, SERVER), client(tmp_path, OWNER)
-    adapter.invite(server, OWNER)
+    peers.invite(server, OWNER)
     shared = Shared(tmp_path, tmp_path / "shared", server, owner)
     bundle = shared.blob(shared.find(f"encryption_bundle_{SERVER}_for_{OWNER}.json", SERVER))
     whole = bundle.read_bytes()
     bundle.write_bytes(content)
-    assert not adapter.accept(owner, SERVER)
-    assert adapter.fingerprint(owner, SERVER) == ""
+    assert not peers.accept(owner, SERVER)
+    assert peers.fingerprint(owner, SERVER) == ""
     bundle.write_bytes(whole)
-    assert adapter.accept(owner, SERVER)
-    assert adapter.fingerprint(owner, SERVER) == adapter.fingerprint(server)
+    assert peers.accept(owner, SERVER)
+    assert peers.fingerprint(owner, SERVER) == peers.fingerprint(server)
 
 
 # ------------------------------------------------------------------------------------- the folder
@@ -560,8 +560,8 @@ def test_all_files_deleted(shared: Shared) -> None:
     with pytest.raises(BadMessage, match="has gone"):
         shared.there.receive(SERVER, identity)
     shared.here.clear(OWNER)
-    adapter.find_peers(shared.owner)
-    assert adapter.fingerprint(shared.owner, SERVER) == ""
+    peers.find_peers(shared.owner)
+    assert peers.fingerprint(shared.owner, SERVER) == ""
 
 
 @pytest.mark.parametrize("call", ["names", "send", "clear", "find_peers", "invite", "open"])
@@ -572,8 +572,8 @@ def test_a_folder_that_has_gone_is_told(shared: Shared, call: str) -> None:
         "names": lambda: shared.there.names(SERVER),
         "send": lambda: shared.here.send(OWNER, "x", b"content"),
         "clear": lambda: shared.here.clear(OWNER),
-        "find_peers": lambda: adapter.find_peers(shared.owner),
-        "invite": lambda: adapter.invite(shared.server, "another@home.example"),
+        "find_peers": lambda: peers.find_peers(shared.owner),
+        "invite": lambda: peers.invite(shared.server, "another@home.example"),
         "open": lambda: client(shared.root, "another@home.example"),
     }
     with pytest.raises(TransportError, match=r"shared folder .* can't be used") as found:
@@ -582,14 +582,14 @@ def test_a_folder_that_has_gone_is_told(shared: Shared, call: str) -> None:
 
 
 def test_a_record_deleted_while_it_is_used(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = adapter._StoreFiles.update
+    real = stores._StoreFiles.update
 
     def late(files: Any, **query: Any) -> Any:
         files._backing_store.delete_file(query["fileId"])
         return real(files, **query)
 
     with monkeypatch.context() as patch:
-        patch.setattr(adapter._StoreFiles, "update", late)
+        patch.setattr(stores._StoreFiles, "update", late)
         with pytest.raises(TransportError, match="deleted while it was used"):
             client(shared.root, OWNER)
     assert shared.works()

@@ -24,7 +24,7 @@ from nwp.federated.state import Checkpoint
 from nwp.tasks import joint, owner
 from nwp.tasks.cohorts import rows_of
 from nwp.tasks.train import TrainOptions, train_bundle
-from nwp.workers import adapter
+from nwp.workers.adapter import peers, stores
 from nwp.workers.engines import InProcess
 from nwp.workers.members import read_members
 from nwp.workers.network import Patience
@@ -190,8 +190,8 @@ def test_over_a_folder_they_train_what_the_simulation_trains(
 def test_over_a_store_in_memory_it_is_the_same(
     tmp_path: Path, corpus: Corpus, simulated: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = adapter.new_store()
-    monkeypatch.setattr(adapter, "in_folder", lambda email, _: adapter.in_memory(email, store))
+    store = stores.new_store()
+    monkeypatch.setattr(stores, "in_folder", lambda email, _: stores.in_memory(email, store))
     meeting = Meeting(tmp_path, corpus, f"folder:{tmp_path / 'shared'}")
 
     with meeting.at_work():
@@ -232,7 +232,7 @@ def test_what_is_left_where_they_meet_does_not_grow_with_rounds_or_runs(meeting:
 def owner_outbox(meeting: Meeting, email: str) -> set[str]:
     """Names of the messages by an owner that wait for the server."""
     client = joint.read_party(meeting.server).connect()
-    adapter.find_peers(client)
+    peers.find_peers(client)
     return set(joint.Channel(client).names(email))
 
 

@@ -16,7 +16,7 @@ from nwp.federated.averaging import MEAN
 from nwp.federated.parcel import Envelope, Parcel, pack
 from nwp.federated.plan import Plan, plan_digest
 from nwp.federated.protocol import Phase
-from nwp.workers import adapter
+from nwp.workers.adapter import clients, datasets, peers, stores
 from nwp.workers.attending import Attendant
 from nwp.workers.channel import Channel
 from nwp.workers.consent import Consents
@@ -91,23 +91,23 @@ class Gathering:
     """The server's channel and its owners."""
 
     def __init__(self, root: Path, corpus: Corpus, owners: int, policy: Policy) -> None:
-        self.store = adapter.new_store()
+        self.store = stores.new_store()
         self.root = root
         self.server = self.client(SERVER, owner=False)
         self.channel = Channel(self.server)
         self.deals = deal(list(corpus.users), owners)
         clients = {name: self.client(f"{name}@meeting.example") for name in self.deals}
-        adapter.enrol(self.server, {c.email: c for c in clients.values()})
+        peers.enrol(self.server, {c.email: c for c in clients.values()})
         self.owners: dict[str, Owner] = {}
         for name, users in self.deals.items():
             private = lines_of(only(corpus, users).users)
-            adapter.put_dataset(clients[name], private, mock_of(name), DATA_FILE, SERVER)
+            datasets.put_dataset(clients[name], private, mock_of(name), DATA_FILE, SERVER)
             self.owners[name] = Owner(name, root / name, clients[name], policy)
 
     def client(self, email: str, *, owner: bool = True) -> Any:
         """A client of this e-mail; its keys lie in its folder."""
         box = self.root / email.partition("@")[0] / "box"
-        return adapter.open_client(email, box, adapter.in_memory(email, self.store), owner=owner)
+        return clients.open_client(email, box, stores.in_memory(email, self.store), owner=owner)
 
     @property
     def members(self) -> dict[str, Member]:

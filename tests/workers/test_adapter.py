@@ -49,7 +49,8 @@ from syft_rds import SyftRDSClient, SyftRDSClientConfig
 from syft_rds.config import DATASET_COLLECTION_SPECS
 
 from nwp.errors import BadMessage
-from nwp.workers import adapter
+from nwp.workers.adapter import clients, datasets, peers, plan_jobs, stores
+from nwp.workers.adapter.quiet import quiet
 from nwp.workers.channel import PREFIX, Channel
 
 SERVER, OWNER, STRANGER = "server@lab.example", "owner@home.example", "stranger@else.example"
@@ -67,21 +68,21 @@ class Parties:
 
     def review(self) -> Any:
         """The owner's jobs after a sync, by who sent them and their name."""
-        adapter.sync(self.owner)
-        return {(job.submitted_by, job.name): job for job in adapter.jobs(self.owner)}
+        clients.sync(self.owner)
+        return {(job.submitted_by, job.name): job for job in plan_jobs.jobs(self.owner)}
 
 
 @pytest.fixture
 def parties(tmp_path: Path) -> Parties:
-    store = adapter.new_store()
+    store = stores.new_store()
 
     def client(email: str, owner: bool) -> Any:
         folder = tmp_path / email.split("@", maxsplit=1)[0] / "box"
-        return adapter.open_client(email, folder, adapter.in_memory(email, store), owner=owner)
+        return clients.open_client(email, folder, stores.in_memory(email, store), owner=owner)
 
     found = Parties(store, client(SERVER, False), client(OWNER, True), client(STRANGER, False))
     for peer in (found.server, found.stranger):
-        adapter.enrol(peer, {OWNER: found.owner})
+        peers.enrol(peer, {OWNER: found.owner})
     return found
 
 
@@ -242,14 +243,14 @@ def test_jobs_and_clients_have_the_properties_that_are_read() -> None:
 def test_a_clients_parts_are_where_the_channel_takes_them_from(parties: Parties) -> None:
     owner, server = parties.owner.sync_engine, parties.server.sync_engine
     assert server.datasite_owner_syncer is None
-    assert type(owner.datasite_owner_syncer.connection_router) is adapter._CheckedRouter
+    assert type(owner.datasite_owner_syncer.connection_router) is clients._CheckedRouter
     for client, syncer in (
         (parties.owner, owner.datasite_owner_syncer),
         (parties.server, server.datasite_watcher_syncer),
     ):
         router = syncer.connection_router
         assert router.peer_store.use_encryption is True
-        assert [type(c) for c in router.connections] == [adapter._StoreConnection]
+        assert [type(c) for c in router.connections] == [stores._StoreConnection]
         assert (client.syftbox_folder / "SYFT_version.json").exists()
 
 
@@ -262,8 +263,8 @@ def test_the_checked_router_overrides_what_the_owner_reads_with(
     def seen(self: Any, sender_email: str) -> None:
         asked.append(sender_email)
 
-    monkeypatch.setattr(adapter._CheckedRouter, "owner_get_next_proposed_filechange_message", seen)
-    adapter.submit_job(parties.server, OWNER, "train", PLAN)
+    monkeypatch.setattr(clients._CheckedRouter, "owner_get_next_proposed_filechange_message", seen)
+    plan_jobs.submit_job(parties.server, OWNER, "train", PLAN)
     assert parties.review() == {}
     assert sorted(asked) == [SERVER, STRANGER]
 
@@ -285,7 +286,7 @@ def test_bytes_go_both_ways_and_their_senders_delete_them(parties: Parties) -> N
         size = channel.send(peer, "x", b"content")
         (identity,) = other.names(me).values()
         assert other.names(me) == channel.names(peer, outgoing=True) == {"x": identity}
-        stored = adapter.stored_bytes(parties.store)[identity]
+        stored = stores.stored_bytes(parties.store)[identity]
         assert len(stored) == size
         assert b"content" not in stored
         assert other.receive(me, identity) == (b"content", size)
@@ -293,60 +294,60 @@ def test_bytes_go_both_ways_and_their_senders_delete_them(parties: Parties) -> N
         assert other.names(me) == {"x": identity}
         channel.clear(peer)
         assert other.names(me) == {}
-        assert identity not in adapter.stored_bytes(parties.store)
+        assert identity not in stores.stored_bytes(parties.store)
 
 
 def test_a_job_goes_from_pending_to_done_with_its_result(parties: Parties) -> None:
-    adapter.submit_job(parties.server, OWNER, "train", PLAN)
-    assert adapter.jobs(parties.owner) == []  # PRE_SYNC=false: nothing is fetched behind our back
+    plan_jobs.submit_job(parties.server, OWNER, "train", PLAN)
+    assert plan_jobs.jobs(parties.owner) == []  # PRE_SYNC=false: nothing is fetched behind our back
     job = parties.review()[SERVER, "train"]
-    assert (job.status, adapter.job_files_fault(job), adapter.job_plan(job)) == (
+    assert (job.status, plan_jobs.job_files_fault(job), plan_jobs.job_plan(job)) == (
         "pending",
         None,
         PLAN,
     )
-    adapter.approve(job, SERVER)
+    plan_jobs.approve(job, SERVER)
     assert parties.review()[SERVER, "train"].status == "approved"
-    adapter.deposit(parties.owner, job, '{"done": 1}', "receipt.json")
-    adapter.sync(parties.server)
-    (seen,) = adapter.jobs(parties.server)
+    plan_jobs.deposit(parties.owner, job, '{"done": 1}', "receipt.json")
+    clients.sync(parties.server)
+    (seen,) = plan_jobs.jobs(parties.server)
     assert seen.status == "done"
-    with adapter.quiet():
+    with quiet():
         assert [p.read_text() for p in seen.output_paths] == ['{"done": 1}']
 
 
 def test_one_job_is_found_as_it_is_among_all(parties: Parties) -> None:
-    adapter.submit_job(parties.server, OWNER, "train", PLAN)
-    adapter.submit_job(parties.server, OWNER, "other", PLAN)
-    adapter.submit_job(parties.stranger, OWNER, "train", '{"b":2}\n')
-    assert adapter.find_job(parties.owner, SERVER, "train") is None  # not fetched yet
+    plan_jobs.submit_job(parties.server, OWNER, "train", PLAN)
+    plan_jobs.submit_job(parties.server, OWNER, "other", PLAN)
+    plan_jobs.submit_job(parties.stranger, OWNER, "train", '{"b":2}\n')
+    assert plan_jobs.find_job(parties.owner, SERVER, "train") is None  # not fetched yet
     for name in ("before", "after"):
         listed = parties.review()
         for (submitter, job), info in listed.items():
-            found = adapter.find_job(parties.owner, submitter, job)
+            found = plan_jobs.find_job(parties.owner, submitter, job)
             assert found is not None, name
             assert found.status == info.status
             assert found.job_submission_path == info.job_submission_path
-            assert adapter.job_digest(found) == adapter.job_digest(info)
-            assert adapter.job_plan(found) == adapter.job_plan(info)
+            assert plan_jobs.job_digest(found) == plan_jobs.job_digest(info)
+            assert plan_jobs.job_plan(found) == plan_jobs.job_plan(info)
         if name == "before":
-            adapter.approve(listed[SERVER, "train"], SERVER)
-            adapter.reject(listed[SERVER, "other"], "no")
-    found = adapter.find_job(parties.owner, SERVER, "train")
+            plan_jobs.approve(listed[SERVER, "train"], SERVER)
+            plan_jobs.reject(listed[SERVER, "other"], "no")
+    found = plan_jobs.find_job(parties.owner, SERVER, "train")
     assert found is not None
     assert found.status == "approved"
-    assert adapter.find_job(parties.owner, SERVER, "none") is None
-    assert adapter.find_job(parties.owner, STRANGER, "other") is None
+    assert plan_jobs.find_job(parties.owner, SERVER, "none") is None
+    assert plan_jobs.find_job(parties.owner, STRANGER, "other") is None
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[", b"status: approved\n", None])
 def test_a_job_whose_state_says_nothing_is_none(parties: Parties, content: bytes | None) -> None:
-    adapter.submit_job(parties.server, OWNER, "train", PLAN)
+    plan_jobs.submit_job(parties.server, OWNER, "train", PLAN)
     job = parties.review()[SERVER, "train"]
-    adapter.approve(job, SERVER)
+    plan_jobs.approve(job, SERVER)
     state = job.job_review_path / "state.yaml"
     state.unlink() if content is None else state.write_bytes(content)
-    assert adapter.find_job(parties.owner, SERVER, "train") is None
+    assert plan_jobs.find_job(parties.owner, SERVER, "train") is None
 
 
 def test_one_thread_at_a_time_uses_syft_and_its_output_comes_back() -> None:
@@ -356,12 +357,12 @@ def test_one_thread_at_a_time_uses_syft_and_its_output_comes_back() -> None:
 
     def second() -> None:
         inside.wait()
-        with adapter.quiet():
+        with quiet():
             order.append("second")
 
     thread = threading.Thread(target=second)
     thread.start()
-    with adapter.quiet(), adapter.quiet():  # one's own calls may be nested
+    with quiet(), quiet():  # one's own calls may be nested
         inside.set()
         thread.join(0.05)
         print("syft says")
@@ -372,20 +373,20 @@ def test_one_thread_at_a_time_uses_syft_and_its_output_comes_back() -> None:
 
 
 def test_a_rejected_job_tells_its_reason(parties: Parties) -> None:
-    adapter.submit_job(parties.server, OWNER, "train", PLAN)
-    adapter.reject(parties.review()[SERVER, "train"], "not today")
-    adapter.sync(parties.owner)
-    adapter.sync(parties.server)
-    (seen,) = adapter.jobs(parties.server)
+    plan_jobs.submit_job(parties.server, OWNER, "train", PLAN)
+    plan_jobs.reject(parties.review()[SERVER, "train"], "not today")
+    clients.sync(parties.owner)
+    clients.sync(parties.server)
+    (seen,) = plan_jobs.jobs(parties.server)
     assert (seen.status, seen.review_reason) == ("rejected", "not today")
 
 
 def test_syft_is_kept_quiet(
     parties: Parties, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    adapter.submit_job(parties.server, OWNER, "train", PLAN)
-    adapter.approve(parties.review()[SERVER, "train"], SERVER)
-    adapter.sync(parties.server)
+    plan_jobs.submit_job(parties.server, OWNER, "train", PLAN)
+    plan_jobs.approve(parties.review()[SERVER, "train"], SERVER)
+    clients.sync(parties.server)
     captured = capsys.readouterr()
     assert (captured.out, captured.err, caplog.text) == ("", "", "")
 
@@ -426,7 +427,7 @@ def propose(client: Any, sender: str, files: dict[str, str | bytes], old: str = 
 def sync_anyway(owner: Any) -> None:
     """Plain syft fails when it tells the owner as the sender, which is after it has written."""
     with contextlib.suppress(ValueError):
-        adapter.sync(owner)
+        clients.sync(owner)
 
 
 def job_files(folder: Path) -> dict[str, str]:
@@ -434,8 +435,8 @@ def job_files(folder: Path) -> dict[str, str]:
 
 
 def test_a_job_in_anothers_name(parties: Parties, guarded: bool) -> None:
-    adapter.submit_job(parties.stranger, OWNER, "theirs", PLAN)
-    (job,) = adapter.jobs(parties.stranger)
+    plan_jobs.submit_job(parties.stranger, OWNER, "theirs", PLAN)
+    (job,) = plan_jobs.jobs(parties.stranger)
     files = job_files(job.job_submission_path)
     propose(
         parties.stranger,
@@ -448,15 +449,15 @@ def test_a_job_in_anothers_name(parties: Parties, guarded: bool) -> None:
 
 
 def test_an_approval_in_the_owners_name(parties: Parties, guarded: bool) -> None:
-    adapter.submit_job(parties.stranger, OWNER, "theirs", PLAN)
+    plan_jobs.submit_job(parties.stranger, OWNER, "theirs", PLAN)
     job = parties.review()[STRANGER, "theirs"]
-    adapter.reject(job, "no")
-    adapter.sync(parties.owner)
+    plan_jobs.reject(job, "no")
+    clients.sync(parties.owner)
     state = (job.job_review_path / "state.yaml").read_text()
     forged = state.replace("rejected", "approved")
     propose(parties.stranger, OWNER, {f"review/{STRANGER}/v1/theirs/state.yaml": forged}, old=state)
     sync_anyway(parties.owner)
-    (job,) = adapter.jobs(parties.owner)
+    (job,) = plan_jobs.jobs(parties.owner)
     assert job.status == ("rejected" if guarded else "approved")
 
 
@@ -475,30 +476,30 @@ def test_a_path_outside_under_the_peers_own_name(
     propose(
         parties.stranger, STRANGER, {path.format(inbox=f"inbox/{STRANGER}", absolute=absolute): "x"}
     )
-    adapter.sync(parties.owner)
+    clients.sync(parties.owner)
     assert list(tmp_path.rglob("x.txt")) == []
 
 
 def test_messages_after_a_dropped_one_are_read(parties: Parties) -> None:
     propose(parties.stranger, SERVER, {f"inbox/{SERVER}/v1/forged/run.sh": "true\n"})
-    adapter.submit_job(parties.stranger, OWNER, "theirs", PLAN)
+    plan_jobs.submit_job(parties.stranger, OWNER, "theirs", PLAN)
     assert set(parties.review()) == {(STRANGER, "theirs")}
-    adapter.submit_job(parties.server, OWNER, "train", PLAN)
+    plan_jobs.submit_job(parties.server, OWNER, "train", PLAN)
     assert set(parties.review()) == {(STRANGER, "theirs"), (SERVER, "train")}
 
 
 def test_run_sh_replaced_after_approval_changes_the_digest(parties: Parties) -> None:
     """Syft lets the submitter replace it, and would run it."""
-    adapter.submit_job(parties.server, OWNER, "train", PLAN)
+    plan_jobs.submit_job(parties.server, OWNER, "train", PLAN)
     job = parties.review()[SERVER, "train"]
-    pinned = adapter.job_digest(job)
-    adapter.approve(job, SERVER)
+    pinned = plan_jobs.job_digest(job)
+    plan_jobs.approve(job, SERVER)
     path = f"inbox/{SERVER}/v1/train/run.sh"
-    propose(parties.server, SERVER, {path: "echo pwned\n"}, old=adapter.RUN_SH)
+    propose(parties.server, SERVER, {path: "echo pwned\n"}, old=plan_jobs.RUN_SH)
     job = parties.review()[SERVER, "train"]
     assert (job.status, job.run_script) == ("approved", "echo pwned\n")
-    assert adapter.job_digest(job) != pinned
-    assert adapter.job_files_fault(job) == "the command is not the fixed one"
+    assert plan_jobs.job_digest(job) != pinned
+    assert plan_jobs.job_files_fault(job) == "the command is not the fixed one"
 
 
 def test_jobs_with_other_files_are_faulty(parties: Parties) -> None:
@@ -508,22 +509,22 @@ def test_jobs_with_other_files_are_faulty(parties: Parties) -> None:
         "no text": {"run.sh": b"\xff\xfe\x00"},
         "one more": {"code/more.py": "1\n"},
     }.items():
-        adapter.submit_job(parties.server, OWNER, name, PLAN)
-        adapter.sync(parties.owner)
+        plan_jobs.submit_job(parties.server, OWNER, name, PLAN)
+        clients.sync(parties.owner)
         files = {f"inbox/{SERVER}/v1/{name}/{path}": text for path, text in more.items()}
-        old = "" if "code/more.py" in more else adapter.RUN_SH
+        old = "" if "code/more.py" in more else plan_jobs.RUN_SH
         propose(parties.server, SERVER, files, old=old)
         job = parties.review()[SERVER, name]
-        assert adapter.job_files_fault(job) in (
+        assert plan_jobs.job_files_fault(job) in (
             "the command is not the fixed one",
             "unexpected files",
         )
-    adapter.submit_job(parties.server, OWNER, "link", PLAN)
+    plan_jobs.submit_job(parties.server, OWNER, "link", PLAN)
     job = parties.review()[SERVER, "link"]
     plan = job.job_submission_path / "code" / "plan.json"
     plan.rename(plan.with_name("real.json"))
     plan.symlink_to("real.json")
-    assert adapter.job_files_fault(job) == "a job file is a link"
+    assert plan_jobs.job_files_fault(job) == "a job file is a link"
 
 
 @pytest.mark.parametrize("guard", [False, True], ids=["plain syft", "guarded"])
@@ -532,14 +533,14 @@ def test_logs_of_jobs_stay_at_home(
 ) -> None:
     if not guard:
         monkeypatch.setattr(RuleSet, "save", lambda *_: None)
-    adapter.submit_job(parties.server, OWNER, "train", PLAN)
+    plan_jobs.submit_job(parties.server, OWNER, "train", PLAN)
     job = parties.review()[SERVER, "train"]
-    adapter.approve(job, SERVER)
+    plan_jobs.approve(job, SERVER)
     for name in ("stdout.txt", "stderr.txt", "returncode.txt"):
         (job.job_review_path / name).write_text("what the worker printed")
-    adapter.sync(parties.owner)
-    adapter.sync(parties.server)
-    (seen,) = adapter.jobs(parties.server)
+    clients.sync(parties.owner)
+    clients.sync(parties.server)
+    (seen,) = plan_jobs.jobs(parties.server)
     shared = {p.name for p in seen.job_review_path.rglob("*") if p.is_file()}
     assert "state.yaml" in shared
     assert bool(shared & {"stdout.txt", "stderr.txt", "returncode.txt"}) != guard
@@ -550,11 +551,11 @@ def test_listings_go_beyond_a_hundred_entries(parties: Parties) -> None:
         file = MockDriveFile(name=f"x{i}", owners=[{"emailAddress": SERVER}])
         parties.store.add_file(file)
     found = {}
-    for kind in (MockDriveService, adapter._StoreService):
+    for kind in (MockDriveService, stores._StoreService):
         listing = kind(parties.store, SERVER).files().list(q="name contains 'x'", fields=None)
         found[kind] = [f["name"] for f in listing.execute()["files"] if f["name"][0] == "x"]
     assert len(found[MockDriveService]) < 120
-    assert len(found[adapter._StoreService]) == 120
+    assert len(found[stores._StoreService]) == 120
 
 
 def test_all_messages_are_listed_however_many(parties: Parties) -> None:
@@ -571,14 +572,14 @@ def test_the_key_of_a_peer_must_be_known(parties: Parties) -> None:
     assert keys.encrypt_if_needed("nobody@else.example", b"plain") == b"plain"
     with pytest.raises(ValueError, match="No cached peer for nobody@"):
         Channel(parties.server).send("nobody@else.example", "x", b"plain")
-    assert not any(b"plain" in content for content in adapter.stored_bytes(parties.store).values())
+    assert not any(b"plain" in content for content in stores.stored_bytes(parties.store).values())
 
 
 def test_names_with_underscores_are_taken_for_syfts_own(parties: Parties) -> None:
     """Whatever they begin with: one such file in an inbox, and its owner can sync no more."""
     here, there = Channel(parties.server), Channel(parties.owner)
     here.send(OWNER, "0123456789abcdef.1.train", b"ours")
-    adapter.sync(parties.owner)
+    clients.sync(parties.owner)
     assert set(there.names(SERVER)) == {"0123456789abcdef.1.train"}
     with pytest.raises(ValueError, match="syft may take it for one of its own"):
         here.send(OWNER, "a_1_b", b"ours")
@@ -586,7 +587,7 @@ def test_names_with_underscores_are_taken_for_syfts_own(parties: Parties) -> Non
     here._drive.watcher_send_raw_bytes_to_inbox(OWNER, f"{PREFIX}a_1_b", sealed)
     assert set(there.names(SERVER)) == {"0123456789abcdef.1.train"}
     with pytest.raises(IndexError):
-        adapter.sync(parties.owner)
+        clients.sync(parties.owner)
 
 
 def test_whoever_knows_a_files_id_gets_its_bytes_but_not_its_content(parties: Parties) -> None:
@@ -602,21 +603,21 @@ def test_whoever_knows_a_files_id_gets_its_bytes_but_not_its_content(parties: Pa
 
 
 def test_a_dataset_leaves_its_private_file_at_home(parties: Parties, tmp_path: Path) -> None:
-    adapter.create_dataset(
+    datasets.create_dataset(
         parties.owner, [b"my secret text\n"], [b"made up\n"], "users.jsonl", SERVER
     )
-    adapter.sync(parties.owner)
-    adapter.sync(parties.server)
-    (private,) = adapter.private_files(parties.owner)
+    clients.sync(parties.owner)
+    clients.sync(parties.server)
+    (private,) = datasets.private_files(parties.owner)
     assert private.read_bytes() == b"my secret text\n"
-    with adapter.quiet():
-        assert [private] == parties.owner.dataset_manager.get(adapter.DATASET).private_files
+    with quiet():
+        assert [private] == parties.owner.dataset_manager.get(datasets.DATASET).private_files
     with pytest.raises(FileNotFoundError):
-        adapter.private_files(parties.server)
+        datasets.private_files(parties.server)
     assert parties.owner.syftbox_folder in private.parents
-    (mock,) = adapter.mock_files(parties.server, OWNER)
+    (mock,) = datasets.mock_files(parties.server, OWNER)
     assert mock.read_bytes() == b"made up\n"
-    stored = adapter.stored_bytes(parties.store).values()
+    stored = stores.stored_bytes(parties.store).values()
     assert any(b"made up" in content for content in stored)  # mocks are plain, always
     assert not any(b"my secret" in content for content in stored)
     theirs = [p for name in ("server", "stranger") for p in (tmp_path / name).rglob("*")]
@@ -624,25 +625,25 @@ def test_a_dataset_leaves_its_private_file_at_home(parties: Parties, tmp_path: P
 
 
 def test_what_syft_leaves_open_lies_in_a_closed_folder(parties: Parties, tmp_path: Path) -> None:
-    adapter.create_dataset(
+    datasets.create_dataset(
         parties.owner, [b"my secret text\n"], [b"made up\n"], "users.jsonl", SERVER
     )
     (keys,) = (tmp_path / "owner").rglob("crypto_keys.json")
     assert stat.S_IMODE(keys.stat().st_mode) == 0o600
     for name in ("owner", "server", "stranger"):
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o700
-    (private,) = adapter.private_files(parties.owner)
+    (private,) = datasets.private_files(parties.owner)
     assert stat.S_IMODE(private.stat().st_mode) == 0o600
 
 
 def test_the_server_cannot_write_where_it_has_no_business(parties: Parties) -> None:
-    adapter.create_dataset(
+    datasets.create_dataset(
         parties.owner, [b"my secret text\n"], [b"made up\n"], "users.jsonl", SERVER
     )
-    adapter.submit_job(parties.server, OWNER, "train", PLAN)
+    plan_jobs.submit_job(parties.server, OWNER, "train", PLAN)
     job = parties.review()[SERVER, "train"]
-    adapter.reject(job, "no")
-    adapter.sync(parties.owner)
+    plan_jobs.reject(job, "no")
+    clients.sync(parties.owner)
     state = job.job_review_path / "state.yaml"
     forged = state.read_text().replace("rejected", "approved")
     propose(
@@ -652,6 +653,6 @@ def test_the_server_cannot_write_where_it_has_no_business(parties: Parties) -> N
         old=state.read_text(),
     )
     propose(parties.server, SERVER, {f"inbox/{STRANGER}/v1/forged/run.sh": "true\n"})
-    adapter.sync(parties.owner)
+    clients.sync(parties.owner)
     assert parties.review()[SERVER, "train"].status == "rejected"
     assert set(parties.review()) == {(SERVER, "train")}

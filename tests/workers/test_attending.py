@@ -14,7 +14,8 @@ from gathering import ASK, SERVER, TRAIN, Gathering, Owner, stop_time, training
 from nwp.errors import TransportError
 from nwp.federated.parcel import peek, unpack
 from nwp.federated.plan import TrainPlan, plan_digest
-from nwp.workers import adapter, attending, consent
+from nwp.workers import attending, consent
+from nwp.workers.adapter import datasets, peers
 from nwp.workers.datasite import REFUSED, Refusal
 from nwp.workers.offers import Decision, decision_name, offer_name, read_decision, read_hello
 from nwp.workers.parties import plain
@@ -371,7 +372,7 @@ def test_rules_that_have_become_stricter_hold_at_the_next_look(
 def test_a_server_that_is_not_trusted_any_more_is_neither_read_nor_answered_until_it_is_again(
     meeting: Gathering, owner: Owner, plan: TrainPlan, weights: Any, digits: int
 ) -> None:
-    key = plain(adapter.fingerprint(owner.client, SERVER))
+    key = plain(peers.fingerprint(owner.client, SERVER))
     owner.attendant.greet()
     called = meeting.ask(ONE, plan, training(weights))
     owner.policy = Policy(trust=("0" * 64,))
@@ -513,7 +514,7 @@ def test_an_answer_that_was_entered_and_not_sent_is_sent_after_a_restart(
 def test_private_text_that_is_gone_is_told_as_a_number(
     meeting: Gathering, owner: Owner, plan: TrainPlan, weights: Any
 ) -> None:
-    for file in adapter.private_files(owner.client):
+    for file in datasets.private_files(owner.client):
         file.unlink()
 
     called = meeting.ask(ONE, plan, training(weights))

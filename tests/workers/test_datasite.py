@@ -23,7 +23,8 @@ from nwp.federated.parcel import Envelope, Parcel, Schema, pack
 from nwp.federated.plan import EvaluatePlan, Plan, SurveyPlan, TrainPlan, plan_text
 from nwp.federated.protocol import Phase
 from nwp.federated.surveying import SURVEY
-from nwp.workers import adapter
+from nwp.workers.adapter import clients, datasets, peers, plan_jobs, stores
+from nwp.workers.adapter.quiet import quiet
 from nwp.workers.datasite import Datasite, Refusal
 from nwp.workers.ledger import Ledger
 from nwp.workers.policy import NOTHING, Policy
@@ -35,7 +36,7 @@ TRAIN = MEAN.steps[0].phase
 def job_of(client: Any, owner: str, name: str = "train") -> Any:
     """A job as a client knows it."""
     return next(
-        j for j in adapter.jobs(client) if (j.datasite_owner_email, j.name) == (owner, name)
+        j for j in plan_jobs.jobs(client) if (j.datasite_owner_email, j.name) == (owner, name)
     )
 
 
@@ -45,7 +46,7 @@ def owner_job(simulation: Simulation, worker: str, name: str = "train") -> Any:
 
 
 def private_file(simulation: Simulation, worker: str) -> Path:
-    (path,) = adapter.private_files(simulation.datasites[worker].client)
+    (path,) = datasets.private_files(simulation.datasites[worker].client)
     return path
 
 
@@ -76,8 +77,8 @@ def test_an_approved_plan_is_a_real_job_on_both_sides(
         theirs = job_of(simulation.server, datasite.client.email)
         assert (mine.status, theirs.status) == ("approved", "approved")
         assert (mine.submitted_by, mine.approval_method) == (SERVER, "auto")
-        assert adapter.job_plan(mine) == plan_text(plan)
-        assert (mine.job_submission_path / "run.sh").read_text() == adapter.RUN_SH
+        assert plan_jobs.job_plan(mine) == plan_text(plan)
+        assert (mine.job_submission_path / "run.sh").read_text() == plan_jobs.RUN_SH
         assert datasite.client.syftbox_folder in mine.job_submission_path.parents
 
 
@@ -166,10 +167,10 @@ def test_a_recorded_state_of_approved_proves_nothing(
 def stranger(simulation: Simulation, tmp_path: Path) -> Any:
     """Another peer of the first worker's, whose name comes before the server's."""
     email = "another@else.example"
-    connection = adapter.in_memory(email, simulation.store)
-    client = adapter.open_client(email, tmp_path / "another" / "box", connection, owner=False)
+    connection = stores.in_memory(email, simulation.store)
+    client = clients.open_client(email, tmp_path / "another" / "box", connection, owner=False)
     owner = simulation.datasites["worker-1"].client
-    adapter.enrol(client, {owner.email: owner})
+    peers.enrol(client, {owner.email: owner})
     return client
 
 
@@ -177,10 +178,10 @@ def test_a_plan_of_another_peer_is_rejected(
     simulation: Simulation, plan: TrainPlan, stranger: Any
 ) -> None:
     datasite = simulation.datasites["worker-1"]
-    adapter.submit_job(stranger, datasite.client.email, "theirs", plan_text(plan))
+    plan_jobs.submit_job(stranger, datasite.client.email, "theirs", plan_text(plan))
     assert datasite.review() == {"theirs": "unknown submitter"}
     assert datasite.pins == {}
-    adapter.sync(stranger)
+    clients.sync(stranger)
     assert job_of(stranger, datasite.client.email, "theirs").status == "rejected"
 
 
@@ -189,7 +190,7 @@ def test_another_peers_job_of_the_same_name_is_no_obstacle(
 ) -> None:
     job = simulation.submit(plan, "train")
     datasite = simulation.datasites["worker-1"]
-    adapter.submit_job(stranger, datasite.client.email, "train", plan_text(plan))
+    plan_jobs.submit_job(stranger, datasite.client.email, "train", plan_text(plan))
     assert datasite.review() == {"train": "unknown submitter"}
     assert ask(simulation, job).absent == {}
 
@@ -736,7 +737,7 @@ def test_bytes_reported_are_the_bytes_stored_and_nothing_is_left(
     clear = simulation.channel.clear
 
     def counted(peer: str) -> None:
-        contents = adapter.stored_bytes(simulation.store)
+        contents = stores.stored_bytes(simulation.store)
         for way, outgoing in (("down", True), ("up", False)):
             names = simulation.channel.names(peer, outgoing=outgoing)
             found[way] += sum(len(contents[identity]) for identity in names.values())
@@ -762,7 +763,7 @@ def test_receipts_close_the_job_at_both_sides(
         assert owner_job(simulation, worker).status == "done"
         seen = job_of(simulation.server, datasite.client.email)
         assert seen.status == "done"
-        with adapter.quiet():
+        with quiet():
             (path,) = seen.output_paths
         assert path.name == "receipt.json"
         sizes = [entry.bytes for entry in datasite.ledger.entries]
@@ -830,7 +831,7 @@ def not_rejected(
     for name, changes in changed.items():
         job = name.replace(" ", "-")
         text = unchecked(plan, **changes)
-        adapter.submit_job(simulation.server, datasite.client.email, job, text)
+        plan_jobs.submit_job(simulation.server, datasite.client.email, job, text)
         if set(datasite.review()) != {job} or datasite.pins:
             approved.add(name)
     return approved

@@ -20,8 +20,8 @@ import pytest
 from fake_drive import FakeDrive, drive_for
 
 from nwp.errors import BadInput, BadMessage, BadSettings, NwpError, TransportError
-from nwp.workers import adapter
 from nwp.workers import drive as drive_module
+from nwp.workers.adapter import clients, drives, peers
 from nwp.workers.channel import PREFIX, Channel
 
 SERVER, OWNER = "server@lab.example", "owner@home.example"
@@ -47,14 +47,14 @@ class Opened:
     def __init__(self, folder: Path, drive: FakeDrive) -> None:
         self.folder, self.drive = folder, drive
         self.server, self.owner = self.open(SERVER), self.open(OWNER)
-        adapter.invite(self.server, OWNER)
-        adapter.accept(self.owner, SERVER)
-        adapter.find_peers(self.server)
+        peers.invite(self.server, OWNER)
+        peers.accept(self.owner, SERVER)
+        peers.find_peers(self.server)
         self.here, self.there = Channel(self.server), Channel(self.owner)
 
     def open(self, email: str) -> Any:
-        way = adapter.on_drive(email, self.drive.token(self.folder, email))
-        return adapter.open_client(email, self.folder / email / "box", way, owner=email == OWNER)
+        way = drives.on_drive(email, self.drive.token(self.folder, email))
+        return clients.open_client(email, self.folder / email / "box", way, owner=email == OWNER)
 
     def sent(self) -> str:
         self.here.send(OWNER, "x", b"content")
@@ -127,8 +127,8 @@ def test_what_fails_for_good_is_told_with_what_to_do(opened: Opened, call: str) 
             "send": lambda: opened.there.send(SERVER, "y", b"content"),
             "receive": lambda: opened.there.receive(SERVER, identity),
             "clear": lambda: opened.here.clear(OWNER),
-            "find_peers": lambda: adapter.find_peers(opened.server),
-            "invite": lambda case=case: adapter.invite(opened.server, f"{case}@home.example"),
+            "find_peers": lambda: peers.find_peers(opened.server),
+            "invite": lambda case=case: peers.invite(opened.server, f"{case}@home.example"),
         }
         opened.drive.fail("/drive/v3/", times=50, **fault)
         with pytest.raises(NwpError) as found:
@@ -145,18 +145,18 @@ def test_what_fails_for_good_is_told_with_what_to_do(opened: Opened, call: str) 
 
 def test_a_failure_of_the_network_forgets_no_peer(opened: Opened) -> None:
     """Syft takes a list of peers that it can't read for an empty one, and writes that."""
-    (peers,) = (
+    (listed,) = (
         f for f in opened.drive.files.values() if f.name == "SYFT_peers.json" and f.owner == SERVER
     )
-    before = json.loads(peers.content)
-    opened.drive.fail(f"GET /drive/v3/files/{peers.id}", times=50, how="reset")
+    before = json.loads(listed.content)
+    opened.drive.fail(f"GET /drive/v3/files/{listed.id}", times=50, how="reset")
     with pytest.raises(TransportError):
-        adapter.find_peers(opened.server)
+        peers.find_peers(opened.server)
     opened.drive.faults.clear()
-    adapter.invite(opened.server, "another@home.example")
-    adapter.find_peers(opened.server)
-    assert json.loads(peers.content)[OWNER] == before[OWNER]
-    assert adapter.fingerprint(opened.server, OWNER) == adapter.fingerprint(opened.owner)
+    peers.invite(opened.server, "another@home.example")
+    peers.find_peers(opened.server)
+    assert json.loads(listed.content)[OWNER] == before[OWNER]
+    assert peers.fingerprint(opened.server, OWNER) == peers.fingerprint(opened.owner)
 
 
 @pytest.mark.parametrize("lag", [1, 2, 3, 5, 8, 13, 21])
@@ -165,19 +165,17 @@ def test_listings_that_lag_only_take_longer(tmp_path: Path, drive: FakeDrive, la
     drive.lag = lag
     token = {email: drive.token(tmp_path, email) for email in (SERVER, OWNER)}
     server, owner = (
-        adapter.open_client(
-            e, tmp_path / e / "box", adapter.on_drive(e, token[e]), owner=e == OWNER
-        )
+        clients.open_client(e, tmp_path / e / "box", drives.on_drive(e, token[e]), owner=e == OWNER)
         for e in (SERVER, OWNER)
     )
     for _ in range(40):
-        adapter.invite(server, OWNER)
-        if adapter.accept(owner, SERVER):
-            adapter.find_peers(server)
-        if adapter.fingerprint(server, OWNER):
+        peers.invite(server, OWNER)
+        if peers.accept(owner, SERVER):
+            peers.find_peers(server)
+        if peers.fingerprint(server, OWNER):
             break
-    assert adapter.fingerprint(server, OWNER) == adapter.fingerprint(owner)
-    assert adapter.fingerprint(owner, SERVER) == adapter.fingerprint(server)
+    assert peers.fingerprint(server, OWNER) == peers.fingerprint(owner)
+    assert peers.fingerprint(owner, SERVER) == peers.fingerprint(server)
     for kind in ("SyftBox", "SYFT_peers.json", "syft_encryption_bundles"):
         mine = [f.owner for f in drive.files.values() if f.name.partition("#")[0] == kind]
         assert sorted(mine) == [OWNER, SERVER], kind
@@ -213,7 +211,7 @@ def test_no_network_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(socket, "getaddrinfo", nowhere)
     token = FakeDrive().token(tmp_path, OWNER)
     with pytest.raises(TransportError, match="can't be reached: Unable to find the server"):
-        adapter.open_client(OWNER, tmp_path / "box", adapter.on_drive(OWNER, token), owner=True)
+        clients.open_client(OWNER, tmp_path / "box", drives.on_drive(OWNER, token), owner=True)
 
 
 def test_clearing_what_goes_meanwhile_is_no_error(opened: Opened) -> None:
@@ -245,7 +243,7 @@ def test_a_message_that_says_less_than_its_size_is_not_fetched_beyond_the_bound(
     def endless(_: Any, __: str, ___: str, *, headers: dict[str, str]) -> Any:
         asked.append(headers["range"])
         first, last = (int(n) for n in headers["range"].removeprefix("bytes=").split("-"))
-        response = adapter.drive.httplib2.Response(
+        response = drive_module.httplib2.Response(
             {"status": "206", "content-range": f"bytes {first}-{last}/1"}
         )
         return response, bytes(last - first + 1)
@@ -261,10 +259,10 @@ def test_a_message_that_says_less_than_its_size_is_not_fetched_beyond_the_bound(
 
 def test_others_get_nothing_that_is_not_shared(opened: Opened) -> None:
     identity = opened.sent()
-    third = adapter.on_drive(
+    third = drives.on_drive(
         "third@else.example", opened.drive.token(opened.folder, "third@else.example")
     )
-    client = adapter.open_client(
+    client = clients.open_client(
         "third@else.example", opened.folder / "3" / "box", third, owner=False
     )
     with pytest.raises(BadMessage, match="has gone"):
@@ -290,7 +288,7 @@ def test_more_peers_than_a_page_of_a_hundred_are_known(opened: Opened) -> None:
             opened.drive.files[identity] = type(next(iter(opened.drive.files.values())))(
                 identity, name, mime, [], rights
             )
-    adapter._look_for(opened.server, [f"o{i}@home.example" for i in range(120)])
+    peers._look_for(opened.server, [f"o{i}@home.example" for i in range(120)])
     (connection,) = opened.server.peer_manager.connection_router.connections
     assert len(connection.get_peer_requests()) == 120
 
@@ -302,7 +300,7 @@ def test_opening_a_client_and_looking_for_peers_asks_drive_few_questions(opened:
     assert opened.drive.requests.count("POST /token") == 1
     assert len(opened.drive.requests) <= 9
     opened.drive.requests.clear()
-    adapter.find_peers(opened.server)
+    peers.find_peers(opened.server)
     assert opened.drive.requests.count("POST /token") == 0
     assert len(opened.drive.requests) <= 6
 
@@ -311,9 +309,9 @@ def test_opening_a_client_and_looking_for_peers_asks_drive_few_questions(opened:
 
 
 def test_a_token_of_another_account_is_refused(tmp_path: Path, drive: FakeDrive) -> None:
-    way = adapter.on_drive(SERVER, drive.token(tmp_path, OWNER))
+    way = drives.on_drive(SERVER, drive.token(tmp_path, OWNER))
     with pytest.raises(BadSettings, match=f"is of {OWNER}, not of {SERVER}"):
-        adapter.open_client(SERVER, tmp_path / "box", way, owner=False)
+        clients.open_client(SERVER, tmp_path / "box", way, owner=False)
     assert drive.files == {}
 
 
@@ -323,7 +321,7 @@ def test_what_is_no_token_is_bad_input(tmp_path: Path, content: bytes | None) ->
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(BadInput) as found:
-        adapter.open_client(OWNER, tmp_path / "box", adapter.on_drive(OWNER, path), owner=True)
+        clients.open_client(OWNER, tmp_path / "box", drives.on_drive(OWNER, path), owner=True)
     assert "drive-token" in found.value.hint
 
 
@@ -377,7 +375,7 @@ def usable(path: Path, drive: FakeDrive) -> bool:
     about = json.loads(path.read_text())
     path.write_text(json.dumps({**about, "token_uri": "https://oauth2.googleapis.com/token"}))
     box = path.parent / "box"
-    return bool(adapter.open_client(OWNER, box, adapter.on_drive(OWNER, path), owner=True))
+    return bool(clients.open_client(OWNER, box, drives.on_drive(OWNER, path), owner=True))
 
 
 def test_a_token_is_made_in_the_browser(

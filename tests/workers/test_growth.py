@@ -17,7 +17,7 @@ from nwp.federated.optimizers import ServerOptimizer
 from nwp.federated.state import RunState
 from nwp.tasks.train import TrainOptions, train_bundle
 from nwp.tasks.watching import Started, Watcher
-from nwp.workers import adapter
+from nwp.workers.adapter import stores
 
 SMALL = TrainOptions(
     workers=2,
@@ -76,7 +76,7 @@ def test_rounds_leave_nothing_behind_but_their_reports(tmp_path: Path) -> None:
     def look(state: RunState) -> None:
         if state.number in (10, 50):
             simulation = begun[0].simulation
-            store_of = adapter.stored_bytes(simulation.store)
+            store_of = stores.stored_bytes(simulation.store)
             boxes = simulation.datasites["worker-1"].folder.parent
             files = [path for path in boxes.rglob("*") if path.is_file()]
             gc.collect()

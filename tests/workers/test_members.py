@@ -12,7 +12,7 @@ from gathering import Gathering
 
 from nwp.errors import BadInput
 from nwp.federated.parcel import VERSION, Envelope, Parcel, Schema, pack
-from nwp.workers import adapter
+from nwp.workers.adapter import peers
 from nwp.workers.channel import Channel
 from nwp.workers.members import (
     Member,
@@ -157,8 +157,8 @@ def test_what_is_signed_with_another_key_than_the_first_is_not_believed(
     members = look_for(meeting.server, meeting.channel, INVITED)
     shutil.rmtree(meeting.root / "worker-1" / "box")
     again = meeting.client(ADA)
-    assert adapter.accept(again, meeting.server.email)
-    assert adapter.fingerprint(again) != members[0].fingerprint
+    assert peers.accept(again, meeting.server.email)
+    assert peers.fingerprint(again) != members[0].fingerprint
     channel = Channel(again)
     channel.withdraw(meeting.server.email, "hello")
     channel.send(meeting.server.email, "hello", hello(9))

@@ -31,7 +31,7 @@ from nwp.tasks.train import TrainOptions
 from nwp.text.building import public_order
 from nwp.text.tokenizer import words_of
 from nwp.text.vocabulary import BEGIN, END, FIRST_WORD, UNKNOWN
-from nwp.workers import adapter
+from nwp.workers.adapter import stores
 from nwp.workers.datasite import REFUSED
 from nwp.workers.engines import InProcess
 from nwp.workers.simulation import SERVER, Simulation, deal
@@ -140,7 +140,7 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
         def look_around(self) -> None:
             names = {identity: file.name for identity, file in self.store.files.items()}
-            contents = adapter.stored_bytes(self.store).items()
+            contents = stores.stored_bytes(self.store).items()
             keep([(names[identity], content) for identity, content in contents])
             keep(inside(self.server.syftbox_folder.parent))
 

@@ -26,7 +26,7 @@ from nwp.federated.surveying import SURVEY, read_survey
 from nwp.model.lstm import FloatArray
 from nwp.text.building import public_order
 from nwp.text.tokenizer import words_of
-from nwp.workers import adapter
+from nwp.workers.adapter import datasets, plan_jobs
 from nwp.workers.engines import InProcess
 from nwp.workers.policy import Policy
 from nwp.workers.simulation import SERVER, Simulation, deal, usual_workers
@@ -93,7 +93,7 @@ def test_a_refusing_worker_takes_no_part_and_says_so(
     assert not any("worker-2@nwp.example" in way for way in told)
     assert simulation.datasites["worker-2"].ledger.entries == []
     simulation.close(job)
-    statuses = {j.datasite_owner_email: j.status for j in adapter.jobs(simulation.server)}
+    statuses = {j.datasite_owner_email: j.status for j in plan_jobs.jobs(simulation.server)}
     assert statuses == {
         "worker-1@nwp.example": "done",
         "worker-2@nwp.example": "rejected",
@@ -219,7 +219,7 @@ def test_a_round_needs_its_quorum(
 ) -> None:
     """Of four workers one refuses and one has lost its data."""
     simulation = simulate(workers=4, refusing=frozenset({"worker-1"}))
-    for path in adapter.private_files(simulation.datasites["worker-3"].client):
+    for path in datasets.private_files(simulation.datasites["worker-3"].client):
         path.unlink()
     sizes = {w: len(u) for w, u in simulation.deals.items()}
     plan = replace(plan, workers=sizes)
@@ -290,7 +290,7 @@ def test_boxes_are_deleted_after_a_failure_too(corpus: Corpus) -> None:
 def test_mocks_are_of_the_same_form_and_of_public_words_alone(simulation: Simulation) -> None:
     common = set(public_order()[:500])
     for worker in simulation.deals:
-        (path,) = adapter.mock_files(simulation.server, f"{worker}@nwp.example")
+        (path,) = datasets.mock_files(simulation.server, f"{worker}@nwp.example")
         rows = [json.loads(line) for line in path.read_text().splitlines()]
         assert {row["user"] for row in rows} == {"mock-1", "mock-2", "mock-3"}
         assert {word for row in rows for word in words_of(row["text"])} <= common

@@ -12,7 +12,7 @@ import pytest
 from fake_drive import FakeDrive, drive_for
 
 from nwp.errors import BadMessage, TransportError
-from nwp.workers import adapter
+from nwp.workers.adapter import clients, drives, peers, stores
 from nwp.workers.channel import PREFIX, SEAL, Channel
 
 SERVER, OWNER, OTHER = "server@lab.example", "owner@home.example", "other@else.example"
@@ -30,7 +30,7 @@ class Meeting:
     def open(self, email: str) -> Any:
         """A client as a process that starts now has it: with what is in its folder, and no more."""
         box = self.folder / email / "box"
-        self.clients[email] = adapter.open_client(
+        self.clients[email] = clients.open_client(
             email, box, self.way(email), owner=email != SERVER
         )
         return self.clients[email]
@@ -38,9 +38,9 @@ class Meeting:
     def enrolled(self, owner: str = OWNER) -> tuple[Channel, Channel]:
         """The server's and an owner's channel, once they know each other."""
         server, client = self.clients.get(SERVER) or self.open(SERVER), self.open(owner)
-        adapter.invite(server, owner)
-        assert adapter.accept(client, SERVER)
-        adapter.find_peers(server)
+        peers.invite(server, owner)
+        assert peers.accept(client, SERVER)
+        peers.find_peers(server)
         return Channel(server), Channel(client)
 
 
@@ -50,42 +50,42 @@ def meeting(
 ) -> Iterator[Meeting]:
     monkeypatch.setattr(time, "sleep", lambda _: None)
     if request.param == "memory":
-        store = adapter.new_store()
-        yield Meeting(tmp_path, lambda email: adapter.in_memory(email, store))
+        store = stores.new_store()
+        yield Meeting(tmp_path, lambda email: stores.in_memory(email, store))
     elif request.param == "folder":
-        yield Meeting(tmp_path, lambda email: adapter.in_folder(email, tmp_path / "shared"))
+        yield Meeting(tmp_path, lambda email: stores.in_folder(email, tmp_path / "shared"))
     else:
         with drive_for(monkeypatch) as drive:
             drive.page = 7
-            yield Meeting(tmp_path, lambda e: adapter.on_drive(e, drive.token(tmp_path, e)), drive)
+            yield Meeting(tmp_path, lambda e: drives.on_drive(e, drive.token(tmp_path, e)), drive)
 
 
 def test_strangers_become_peers_step_by_step(meeting: Meeting) -> None:
     server, owner = meeting.open(SERVER), meeting.open(OWNER)
-    assert not adapter.accept(owner, SERVER)
-    adapter.find_peers(server)
-    assert adapter.fingerprint(server, OWNER) == ""
-    adapter.invite(server, OWNER)
-    adapter.find_peers(server)
-    assert adapter.fingerprint(server, OWNER) == ""
-    assert adapter.accept(owner, SERVER)
-    assert adapter.fingerprint(owner, SERVER) == adapter.fingerprint(server)
-    adapter.find_peers(server)
-    assert adapter.fingerprint(server, OWNER) == adapter.fingerprint(owner)
-    assert adapter.fingerprint(owner) != adapter.fingerprint(server)
-    assert adapter.accept(owner, SERVER)
-    adapter.invite(server, OWNER)
-    adapter.find_peers(server)
-    assert adapter.fingerprint(server, OWNER) == adapter.fingerprint(owner)
+    assert not peers.accept(owner, SERVER)
+    peers.find_peers(server)
+    assert peers.fingerprint(server, OWNER) == ""
+    peers.invite(server, OWNER)
+    peers.find_peers(server)
+    assert peers.fingerprint(server, OWNER) == ""
+    assert peers.accept(owner, SERVER)
+    assert peers.fingerprint(owner, SERVER) == peers.fingerprint(server)
+    peers.find_peers(server)
+    assert peers.fingerprint(server, OWNER) == peers.fingerprint(owner)
+    assert peers.fingerprint(owner) != peers.fingerprint(server)
+    assert peers.accept(owner, SERVER)
+    peers.invite(server, OWNER)
+    peers.find_peers(server)
+    assert peers.fingerprint(server, OWNER) == peers.fingerprint(owner)
 
 
 def test_peers_are_known_again_after_a_restart(meeting: Meeting) -> None:
     meeting.enrolled()
-    keys = [adapter.fingerprint(meeting.clients[email]) for email in (SERVER, OWNER)]
+    keys = [peers.fingerprint(meeting.clients[email]) for email in (SERVER, OWNER)]
     server, owner = meeting.open(SERVER), meeting.open(OWNER)
-    adapter.find_peers(server)
-    adapter.find_peers(owner)
-    assert [adapter.fingerprint(owner, SERVER), adapter.fingerprint(server, OWNER)] == keys
+    peers.find_peers(server)
+    peers.find_peers(owner)
+    assert [peers.fingerprint(owner, SERVER), peers.fingerprint(server, OWNER)] == keys
     Channel(server).send(OWNER, "x", b"again")
     (identity,) = Channel(owner).names(SERVER).values()
     assert Channel(owner).receive(SERVER, identity)[0] == b"again"
@@ -110,7 +110,7 @@ def test_two_owners_know_nothing_of_each_other(meeting: Meeting) -> None:
     _, third = meeting.enrolled(OTHER)
     here.send(OWNER, "x", b"for one")
     here.send(OTHER, "x", b"for the other")
-    assert adapter.fingerprint(meeting.clients[OTHER], OWNER) == ""
+    assert peers.fingerprint(meeting.clients[OTHER], OWNER) == ""
     assert third.names(OWNER) == {}
     (mine,), (others,) = there.names(SERVER).values(), third.names(SERVER).values()
     assert third.receive(SERVER, others)[0] == b"for the other"
@@ -234,11 +234,11 @@ def test_what_a_peer_puts_among_ones_own_messages_is_left_alone(meeting: Meeting
 def test_only_requests_of_the_server_that_is_meant_are_looked_at(meeting: Meeting) -> None:
     """Anybody can ask, and ask thousands of times; syft asks the drive about each."""
     owner = meeting.open(OWNER)
-    stranger = adapter.open_client(
+    stranger = clients.open_client(
         OTHER, meeting.folder / OTHER / "box", meeting.way(OTHER), owner=False
     )
-    adapter.invite(stranger, OWNER)
-    assert not adapter.accept(owner, SERVER)
-    assert adapter.fingerprint(owner, OTHER) == ""
+    peers.invite(stranger, OWNER)
+    assert not peers.accept(owner, SERVER)
+    assert peers.fingerprint(owner, OTHER) == ""
     assert owner.peer_manager.requested_by_peer_peers == []
-    assert adapter.accept(owner, OTHER)
+    assert peers.accept(owner, OTHER)
