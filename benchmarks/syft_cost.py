@@ -41,8 +41,8 @@ from nwp.federated.plan import TrainPlan
 from nwp.federated.protocol import Aggregation, Phase, Step
 from nwp.model.config import ModelConfig
 from nwp.text.vocabulary import FIRST_WORD
-from nwp.workers import channel, datasite, ledger, simulation
-from nwp.workers.adapter import clients
+from nwp.workers import channel, datasite, jobs, ledger, simulation
+from nwp.workers.adapter import clients, stores
 from nwp.workers.engines import make_engine
 
 VOCABULARY = 10_004
@@ -55,13 +55,13 @@ PARTS: dict[str, list[tuple[Any, str]]] = {
     "store": [
         (GDriveConnection, "watcher_send_raw_bytes_to_inbox"),
         (GDriveConnection, "owner_write_raw_bytes_to_outbox"),
-        (GDriveConnection, "download_file"),
-        (GDriveConnection, "delete_file_by_id"),
+        (stores._StoreConnection, "read_at_most"),
+        (stores._StoreConnection, "delete"),
     ],
     "listing": [(channel.Channel, "names")],
     "packing": [
         (parcel, "_write"),
-        *((module, name) for module in (simulation, datasite) for name in ("peek", "unpack")),
+        *((module, name) for module in (jobs, datasite) for name in ("peek", "unpack")),
     ],
     "checks of values": [(Schema, "check")],
     "job and plan": [(datasite.Datasite, "approved_plan")],
