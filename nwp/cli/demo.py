@@ -95,7 +95,7 @@ def _tell_workers(simulation: Simulation) -> None:
 
 def _tell_plan(started: Started) -> None:
     """What was asked, what left for it, and who agreed."""
-    from nwp.federated.plan import plan_text
+    from nwp.federated.plan_text import plan_text
 
     plan, surveys = started.plan, started.surveys
     named = [len(survey.counts) for survey in surveys.values()]

@@ -14,8 +14,9 @@ from nwp.evaluation.phases import run_some
 from nwp.evaluation.scoring import count_rows, in_groups
 from nwp.evaluation.weighing import expert_received, expert_specs
 from nwp.federated.parcel import Parcel, Schema
-from nwp.federated.plan import Plan, QueryPlan
+from nwp.federated.plan import Plan
 from nwp.federated.protocol import Phase, WorkerSide
+from nwp.federated.query_plan import QueryPlan
 from nwp.federated.querying import (
     FINE,
     MOST_NATS,

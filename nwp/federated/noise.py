@@ -11,10 +11,9 @@ from random import Random
 import numpy as np
 import numpy.typing as npt
 
-from nwp.federated.plan import LEAST_EPSILON
-
 IntArray = npt.NDArray[np.int64]
 
+LEAST_EPSILON = 1e-6  # with less, noise might not fit into 64 bits
 SYSTEM = secrets.SystemRandom()
 
 

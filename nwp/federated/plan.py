@@ -2,36 +2,31 @@
 
 There are five kinds. A survey asks for words to build a vocabulary from, a training plan for rounds
 of updates, an evaluation plan for counts, a plan for n-grams for those that many users share, a query
-for one figure over many users. What a plan does not name, a worker does not do.
+for one figure over many users (`query_plan`). What a plan does not name, a worker does not do.
+`plan_text` has how plans are written.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from nwp.corpus.split import part_of
-from nwp.errors import BadMessage, BadSettings, NwpError
+from nwp.errors import BadSettings
 from nwp.federated.compression import Code, Compression
 from nwp.federated.local import LocalWork
+from nwp.federated.noise import LEAST_EPSILON
 from nwp.federated.optimizers import ServerOptimizer
 from nwp.federated.participation import Participation
+from nwp.federated.query_plan import QueryPlan
 from nwp.federated.schedules import Schedule, learning_rate
 from nwp.federated.shares import capped
 from nwp.federated.weighting import Weighting
-from nwp.model.config import ModelConfig
-from nwp.text.tokenizer import MARKS
-from nwp.text.vocabulary import FIRST_OUTPUT, FIRST_WORD, Vocabulary
-
-LEAST_EPSILON = 1e-6  # with less, noise might not fit into 64 bits
-# What a query may ask for (`nwp.federated.querying`); the last two need a vocabulary, the last a model.
-QUERIES = ("size", "lengths", "words", "unknown", "perplexity")
-MOST_PER_USER = 1_000_000  # with more, likewise
+from nwp.model.config import ModelConfig, check_words
+from nwp.text.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -121,7 +116,7 @@ class TrainPlan:
                 "Use another algorithm, or no bound.",
             )
         self._check_participation()
-        _check_vocabulary(self.model, self.words, self.surfaces)
+        check_words(self.model, self.words, self.surfaces)
 
     def _check_participation(self) -> None:
         who = self.participation
@@ -224,7 +219,7 @@ class EvaluatePlan:
             raise BadSettings(f"epsilon = {self.epsilon}: 0, or {LEAST_EPSILON} and more")
         if self.rows and self.epsilon:
             raise BadSettings("noise for a histogram, where the rows of all users are asked for")
-        _check_vocabulary(self.model, self.words, {})
+        check_words(self.model, self.words, {})
 
     def vocabulary(self) -> Vocabulary:
         """The vocabulary as an object (surfaces play no part in counting)."""
@@ -255,7 +250,7 @@ class NgramsPlan:
             )
         if self.threads < 1:
             raise BadSettings("threads must be 1 or more")
-        _check_vocabulary(self.model, self.words, {})
+        check_words(self.model, self.words, {})
 
     def vocabulary(self) -> Vocabulary:
         """The vocabulary as an object (surfaces play no part in counting)."""
@@ -267,205 +262,7 @@ class NgramsPlan:
         return Code("fp32", self.model.parameters)
 
 
-@dataclass(frozen=True)
-class QueryPlan:
-    """One figure over all users of a worker together, `what` of `QUERIES`, on one part of their messages.
-
-    A worker answers only where `min_users` of its users have text there; a word leaves only when `k`
-    of them wrote it. With `epsilon` above 0 there is noise on every count, which makes the answer
-    epsilon-differentially private for users; then `per_user` bounds what each of them adds: so many
-    messages and so many words (`nwp.federated.querying`). Without noise nothing is bounded: the
-    difference of two bounds would tell of the few users who have more than the lower one. With
-    `ngrams` the model is mixed with an n-gram expert, which travels with the weights. Where there is
-    no model, the plan's text does not mention one.
-    """
-
-    kind: ClassVar[str] = "query"
-
-    what: str
-    part: str = "all"
-    min_users: int = 3
-    k: int = 3
-    epsilon: float = 0.0
-    per_user: int = 0
-    words: tuple[str, ...] = ()
-    model: ModelConfig | None = None
-    ngrams: bool = False
-
-    def __post_init__(self) -> None:
-        if self.what not in QUERIES:
-            raise BadSettings(f"no query {self.what!r}", f"There are {', '.join(QUERIES)}.")
-        part_of((), self.part)  # is there such a part?
-        if min(self.min_users, self.k) < 2:
-            raise BadSettings(
-                f"min_users = {self.min_users}, k = {self.k}: what a single user wrote is never told",
-                "Give 2 or more for each; 3 is usual.",
-            )
-        self._check_noise()
-        if (self.model is not None) != (self.what == "perplexity") or self.ngrams > bool(
-            self.model
-        ):
-            raise BadSettings("a model, for perplexity and for nothing else")
-        if bool(self.words) != (self.what in ("unknown", "perplexity")):
-            raise BadSettings("a vocabulary, for unknown words and perplexity and for nothing else")
-        if self.model is not None:
-            _check_vocabulary(self.model, self.words, {})
-        elif len(set(self.words)) < len(self.words) or "" in self.words:
-            raise BadSettings("no vocabulary: words must be different and not empty")
-
-    def _check_noise(self) -> None:
-        if not (self.epsilon == 0 or LEAST_EPSILON <= self.epsilon < math.inf):
-            raise BadSettings(f"epsilon = {self.epsilon}: 0, or {LEAST_EPSILON} and more")
-        if self.epsilon and self.what == "words":
-            raise BadSettings(
-                "no epsilon for words: which words pass the threshold gives away what noise on their "
-                "counts would hide",
-                "Ask without --epsilon; then a word leaves only when k users of a worker wrote it.",
-            )
-        if not 0 <= self.per_user <= MOST_PER_USER:
-            raise BadSettings(f"per_user = {self.per_user}: 0 to {MOST_PER_USER:,}")
-        if self.epsilon and not self.per_user:
-            raise BadSettings(
-                "epsilon without a bound on what one user adds, so no noise would be enough",
-                "Give --per-user N, such as 100: messages and words of each user that count.",
-            )
-        if self.per_user and not self.epsilon:
-            raise BadSettings(
-                "a bound on what one user adds, but no noise: two such answers with different bounds "
-                "would tell of the users who have most",
-                "Give --epsilon too, or leave --per-user out.",
-            )
-
-    def vocabulary(self) -> Vocabulary:
-        """The vocabulary as an object (surfaces play no part in counting)."""
-        return Vocabulary.from_lists(self.words, {})
-
-    @property
-    def downlink(self) -> Code:
-        """How weights are written on their way: as they are. For a plan with a model."""
-        assert self.model is not None
-        return Code("fp32", self.model.parameters)
-
-
 Plan = SurveyPlan | TrainPlan | EvaluatePlan | NgramsPlan | QueryPlan
 KINDS: dict[str, type[Plan]] = {
     kind.kind: kind for kind in (SurveyPlan, TrainPlan, EvaluatePlan, NgramsPlan, QueryPlan)
 }
-_PARTS = {
-    "model": ModelConfig,
-    "local": LocalWork,
-    "server": ServerOptimizer,
-    "weighting": Weighting,
-    "schedule": Schedule,
-    "compression": Compression,
-    "participation": Participation,
-}
-
-
-def plan_text(plan: Plan) -> str:
-    """The one way to write a plan: JSON with its kind, sorted keys and no spaces."""
-    # `dataclasses.asdict` of the whole would copy ten thousand words one by one.
-    values = {f.name: getattr(plan, f.name) for f in dataclasses.fields(plan)}
-    content = {"kind": plan.kind} | {
-        name: dataclasses.asdict(value) if name in _PARTS and value is not None else value
-        for name, value in values.items()
-    }
-    if isinstance(plan, QueryPlan) and plan.model is None:
-        del content["model"]
-    if content.get("run") == 0:
-        del content["run"]
-    if isinstance(plan, TrainPlan):
-        del content["sizes"]
-        if plan.participation == Participation():
-            del content["participation"]
-        if plan.member_share == 1:
-            del content["member_share"]
-        if not plan.server.averaging:
-            content["server"] = {
-                name: value
-                for name, value in dataclasses.asdict(plan.server).items()
-                if name != "averaging"
-            }
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n"
-
-
-def plan_digest(plan: Plan) -> str:
-    """SHA-256 of the plan's text, in hex."""
-    return hashlib.sha256(plan_text(plan).encode()).hexdigest()
-
-
-def read_plan(text: str) -> Plan:
-    """Inverse of `plan_text`; BadMessage for anything else, an entry too many included."""
-    try:
-        content = json.loads(text)
-        kind = KINDS[content.pop("kind")]
-        if kind is TrainPlan:
-            content["server"] = {"averaging": 0.0, **content["server"]}
-        for name, part in _PARTS.items():
-            if name in content:
-                content[name] = _exact(part, content[name])
-        if "words" in content:
-            content["words"] = tuple(content["words"])
-        if kind is TrainPlan:
-            usual = {"participation": Participation(), "member_share": 1.0, "sizes": {}}
-            content = usual | content
-        if kind in (SurveyPlan, TrainPlan):
-            content = {"run": 0, **content}
-        if kind is QueryPlan:
-            content = {"model": None, **content}
-        plan: Plan = _exact(kind, content)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, NwpError) as error:
-        raise BadMessage(f"this is no plan: {error}") from error
-    if plan_text(plan) != text:
-        raise BadMessage("a plan is not in its canonical form: something else rides along")
-    return plan
-
-
-def _exact(kind: type[Any], content: Mapping[str, Any]) -> Any:
-    """A dataclass from exactly its fields, each of its declared type."""
-    types = {f.name: str(f.type) for f in dataclasses.fields(kind)}
-    if set(content) != set(types):
-        raise ValueError(f"entries {sorted(content)}, agreed are {sorted(types)}")
-    for name, value in content.items():
-        if types[name] in _TYPES and not _TYPES[types[name]](value):
-            raise ValueError(f"{name} is no {types[name]}")
-    return kind(**content)
-
-
-def _number(value: Any, *types: type) -> bool:
-    """Is it of one of the types, and of a usual size? NaN is not."""
-    return type(value) in types and abs(value) < 1 << 63
-
-
-def _texts(values: Any) -> bool:
-    return all(type(value) is str for value in values)
-
-
-# What a value of each type is in a plan from outside. Neither True nor NaN is a number: no limit of
-# an owner's would stop NaN.
-_TYPES: dict[str, Callable[[Any], bool]] = {
-    "int": lambda value: _number(value, int),
-    "float": lambda value: _number(value, int, float),
-    "bool": lambda value: type(value) is bool,
-    "str": lambda value: type(value) is str,
-    "tuple[str, ...]": lambda value: type(value) is tuple and _texts(value),
-    "Mapping[str, str]": lambda value: type(value) is dict and _texts(value.values()),
-    "Mapping[str, int]": lambda value: (
-        type(value) is dict and all(_number(n, int) for n in value.values())
-    ),
-}
-
-
-def _check_vocabulary(
-    model: ModelConfig, words: tuple[str, ...], surfaces: Mapping[str, str]
-) -> None:
-    if (model.vocabulary, model.first_output) != (FIRST_WORD + len(words), FIRST_OUTPUT):
-        raise BadSettings(
-            f"a model of {model.vocabulary} ids for a vocabulary of {FIRST_WORD + len(words)}"
-        )
-    if 0 < model.marks < MARKS:
-        raise BadSettings(f"a model of {model.marks} marks, there are {MARKS}")
-    try:
-        Vocabulary.from_lists(words, dict(surfaces))
-    except ValueError as error:
-        raise BadSettings(f"no vocabulary: {error}") from error

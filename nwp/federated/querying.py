@@ -35,8 +35,9 @@ from nwp.corpus.split import Chosen
 from nwp.errors import BadMessage, NoQuorum
 from nwp.federated.noise import SYSTEM, IntArray, noisy_each, variance
 from nwp.federated.parcel import ArraySpec, Parcel, Schema
-from nwp.federated.plan import Plan, QueryPlan
+from nwp.federated.plan import Plan
 from nwp.federated.protocol import Phase, WorkerSide
+from nwp.federated.query_plan import QueryPlan
 from nwp.federated.surveying import REPLY, read_survey, survey_reply
 from nwp.text.building import Survey, public_words, survey
 from nwp.text.tokenizer import words_of

@@ -13,7 +13,8 @@ from pathlib import Path
 from nwp.errors import BadMessage, NoQuorum
 from nwp.federated.local import words_trained
 from nwp.federated.parcel import Parcel, Schema
-from nwp.federated.plan import Plan, TrainPlan, plan_digest
+from nwp.federated.plan import Plan, TrainPlan
+from nwp.federated.plan_text import plan_digest
 from nwp.federated.protocol import Exchange, Phase, Replies, WorkerSide
 from nwp.files import write_atomic
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from nwp.errors import BadSettings
+from nwp.text.tokenizer import MARKS
+from nwp.text.vocabulary import FIRST_OUTPUT, FIRST_WORD, Vocabulary
 
 
 @dataclass(frozen=True)
@@ -81,3 +84,17 @@ class ModelConfig:
     def as_dict(self) -> dict[str, Any]:
         """As plain data."""
         return asdict(self)
+
+
+def check_words(model: ModelConfig, words: tuple[str, ...], surfaces: Mapping[str, str]) -> None:
+    """BadSettings unless the words, with their surfaces, make a vocabulary, and the model is one for it."""
+    if (model.vocabulary, model.first_output) != (FIRST_WORD + len(words), FIRST_OUTPUT):
+        raise BadSettings(
+            f"a model of {model.vocabulary} ids for a vocabulary of {FIRST_WORD + len(words)}"
+        )
+    if 0 < model.marks < MARKS:
+        raise BadSettings(f"a model of {model.marks} marks, there are {MARKS}")
+    try:
+        Vocabulary.from_lists(words, dict(surfaces))
+    except ValueError as error:
+        raise BadSettings(f"no vocabulary: {error}") from error

@@ -17,7 +17,8 @@ from typing import Any
 
 from nwp.errors import BadMessage
 from nwp.federated.parcel import Envelope, Parcel, pack, unpack
-from nwp.federated.plan import Plan, SurveyPlan, plan_digest
+from nwp.federated.plan import Plan, SurveyPlan
+from nwp.federated.plan_text import plan_digest
 from nwp.federated.protocol import FOR_ALL, Exchange, Phase, Replies, Wait
 from nwp.federated.surveying import SURVEY
 from nwp.files import write_atomic

@@ -22,7 +22,7 @@ from typing import Any
 
 from nwp.errors import BadInput, BadSettings, Interrupted
 from nwp.federated.parcel import Parcel
-from nwp.federated.plan import QueryPlan
+from nwp.federated.query_plan import QueryPlan
 from nwp.federated.state import RunState
 from nwp.files import data_home, write_atomic
 from nwp.model.bundle import default_bundle

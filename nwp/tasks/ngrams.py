@@ -13,7 +13,8 @@ from nwp.errors import BadCorpus, NoQuorum
 from nwp.evaluation.weighing import WEIGH, expert_sent, weights_from
 from nwp.federated.ngrams import NGRAMS, expert_of
 from nwp.federated.parcel import Parcel
-from nwp.federated.plan import NgramsPlan, plan_digest
+from nwp.federated.plan import NgramsPlan
+from nwp.federated.plan_text import plan_digest
 from nwp.federated.protocol import Exchange, Phase
 from nwp.model.bundle import FILES, Bundle, load_bundle
 from nwp.model.expert import SOURCES, Expert

@@ -13,7 +13,7 @@ from nwp.corpus.readers import jsonl
 from nwp.corpus.store import store
 from nwp.corpus.types import Corpus, Tally, with_text
 from nwp.errors import BadCorpus, BadInput, BadSettings, NwpError, Refused, TransportError
-from nwp.federated.plan import read_plan
+from nwp.federated.plan_text import read_plan
 from nwp.files import data_home, told, write_atomic
 from nwp.workers.adapter import clients, datasets, peers
 from nwp.workers.attending import Attendant

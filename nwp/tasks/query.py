@@ -16,7 +16,8 @@ from nwp.corpus.types import Corpus
 from nwp.errors import BadSettings, NoQuorum
 from nwp.evaluation.weighing import expert_sent
 from nwp.federated.parcel import Parcel
-from nwp.federated.plan import QueryPlan, plan_digest
+from nwp.federated.plan_text import plan_digest
+from nwp.federated.query_plan import QueryPlan
 from nwp.federated.querying import BINS, FINE, MOST_NATS, Sum, columns, errors, sum_over
 from nwp.model.bundle import default_bundle, load_bundle
 from nwp.tasks.start import weights_of

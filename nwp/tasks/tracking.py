@@ -10,7 +10,7 @@ from typing import Any
 
 from nwp import __version__
 from nwp.errors import NwpError
-from nwp.federated.plan import plan_digest
+from nwp.federated.plan_text import plan_digest
 from nwp.runs.nameless import nameless_command, nameless_result, nameless_settings
 from nwp.runs.records import Recorder, Records, recording_wanted, records_file
 from nwp.runs.to_mlflow import MLflow

@@ -27,7 +27,8 @@ from nwp.federated.local import LocalWork
 from nwp.federated.optimizers import ServerOptimizer
 from nwp.federated.parcel import Parcel
 from nwp.federated.participation import Participation
-from nwp.federated.plan import SurveyPlan, TrainPlan, plan_digest
+from nwp.federated.plan import SurveyPlan, TrainPlan
+from nwp.federated.plan_text import plan_digest
 from nwp.federated.protocol import Replies
 from nwp.federated.rounds import start, train
 from nwp.federated.schedules import Schedule, schedule_text

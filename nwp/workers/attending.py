@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from nwp.errors import BadInput, BadMessage, TransportError
 from nwp.federated.parcel import Envelope
-from nwp.federated.plan import read_plan
+from nwp.federated.plan_text import read_plan
 from nwp.files import reason
 from nwp.workers.adapter import peers
 from nwp.workers.consent import BY_POLICY, Consents

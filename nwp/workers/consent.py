@@ -26,7 +26,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from nwp.errors import BadInput, NwpError, Refused
-from nwp.federated.plan import Plan, read_plan
+from nwp.federated.plan import Plan
+from nwp.federated.plan_text import read_plan
 from nwp.files import write_atomic
 from nwp.workers.offers import Decision
 

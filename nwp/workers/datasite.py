@@ -23,7 +23,8 @@ from nwp.evaluation.phases import VALIDATE, validated
 from nwp.evaluation.weighing import WEIGH
 from nwp.federated.memory import Memory
 from nwp.federated.parcel import Envelope, Parcel, Schema, pack, peek, unpack
-from nwp.federated.plan import Plan, SurveyPlan, TrainPlan, plan_digest, read_plan
+from nwp.federated.plan import Plan, SurveyPlan, TrainPlan
+from nwp.federated.plan_text import plan_digest, read_plan
 from nwp.federated.protocol import Phase, WorkerSide
 from nwp.files import write_atomic
 from nwp.model.lstm import FloatArray

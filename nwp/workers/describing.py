@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from nwp.federated.parcel import Schema
-from nwp.federated.plan import EvaluatePlan, NgramsPlan, Plan, QueryPlan, SurveyPlan, TrainPlan
+from nwp.federated.plan import EvaluatePlan, NgramsPlan, Plan, SurveyPlan, TrainPlan
+from nwp.federated.query_plan import QueryPlan
 from nwp.federated.querying import describe_query
 from nwp.text.building import public_words
 from nwp.workers.policy import Policy, fault, message_bytes

@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 
 from nwp.errors import BadMessage, Interrupted, NoQuorum, TransportError
 from nwp.federated.parcel import Envelope, Parcel, pack_each
-from nwp.federated.plan import Plan, plan_digest
+from nwp.federated.plan import Plan
+from nwp.federated.plan_text import plan_digest
 from nwp.federated.protocol import FOR_ALL, Phase, Replies, Wait
 from nwp.workers.adapter import clients
 from nwp.workers.channel import Channel, Tap

@@ -17,7 +17,8 @@ import numpy as np
 
 from nwp.errors import BadMessage
 from nwp.federated.parcel import VERSION, ArraySpec, Envelope, Parcel, Schema, pack, unpack
-from nwp.federated.plan import Plan, plan_digest, plan_text, read_plan
+from nwp.federated.plan import Plan
+from nwp.federated.plan_text import plan_digest, plan_text, read_plan
 
 HELLO = "hello"
 OFFER, DECISION = "offer.", "decision."

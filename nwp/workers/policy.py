@@ -21,7 +21,8 @@ import numpy as np
 from nwp.errors import BadSettings
 from nwp.federated.aggregations import AGGREGATIONS
 from nwp.federated.parcel import BF16, Schema
-from nwp.federated.plan import EvaluatePlan, NgramsPlan, Plan, QueryPlan, SurveyPlan, TrainPlan
+from nwp.federated.plan import EvaluatePlan, NgramsPlan, Plan, SurveyPlan, TrainPlan
+from nwp.federated.query_plan import QueryPlan
 from nwp.model.config import ModelConfig
 from nwp.text.tokenizer import words_of
 from nwp.workers.policy_keys import AUTO, HOURS, KEYS, SECTIONS, Key

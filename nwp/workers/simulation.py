@@ -19,7 +19,8 @@ from nwp.errors import BadMessage, BadSettings
 from nwp.federated.cohort import who_trains
 from nwp.federated.local import seed_for
 from nwp.federated.parcel import Envelope, Parcel, pack_each
-from nwp.federated.plan import Plan, TrainPlan, plan_digest, plan_text
+from nwp.federated.plan import Plan, TrainPlan
+from nwp.federated.plan_text import plan_digest, plan_text
 from nwp.federated.protocol import FOR_ALL, Phase, Replies, Wait
 from nwp.temporary import TemporaryFolder
 from nwp.text.building import public_order

@@ -7,8 +7,9 @@ from nwp.evaluation.querying import QUERY_MODEL
 from nwp.evaluation.weighing import WEIGH
 from nwp.federated.aggregations import AGGREGATIONS
 from nwp.federated.ngrams import NGRAMS
-from nwp.federated.plan import EvaluatePlan, NgramsPlan, Plan, QueryPlan, SurveyPlan, TrainPlan
+from nwp.federated.plan import EvaluatePlan, NgramsPlan, Plan, SurveyPlan, TrainPlan
 from nwp.federated.protocol import Phase
+from nwp.federated.query_plan import QueryPlan
 from nwp.federated.querying import QUERY
 from nwp.federated.sizes import COUNT
 from nwp.federated.surveying import SURVEY

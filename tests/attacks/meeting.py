@@ -18,7 +18,8 @@ from syft.sync.connections.drive.mock_drive_service import MockDriveFile, MockPe
 from nwp.corpus.types import Corpus
 from nwp.federated.averaging import MEAN
 from nwp.federated.parcel import Envelope, Parcel, Schema, pack, peek, unpack
-from nwp.federated.plan import Plan, TrainPlan, plan_digest
+from nwp.federated.plan import Plan, TrainPlan
+from nwp.federated.plan_text import plan_digest
 from nwp.federated.protocol import Phase, Replies
 from nwp.model.config import ModelConfig
 from nwp.model.lstm import FloatArray

@@ -29,8 +29,10 @@ from nwp.evaluation.phases import EVALUATE, VALIDATE
 from nwp.federated.averaging import MEAN, mean_of
 from nwp.federated.local import LocalWork
 from nwp.federated.parcel import Envelope, Parcel, pack, unpack
-from nwp.federated.plan import EvaluatePlan, Plan, QueryPlan, SurveyPlan, TrainPlan, plan_text
+from nwp.federated.plan import EvaluatePlan, Plan, SurveyPlan, TrainPlan
+from nwp.federated.plan_text import plan_text
 from nwp.federated.protocol import Phase, Replies
+from nwp.federated.query_plan import QueryPlan
 from nwp.federated.rounds import run_round
 from nwp.federated.state import Checkpoint
 from nwp.federated.surveying import SURVEY

@@ -39,7 +39,8 @@ from nwp.federated.bounds import longest_update
 from nwp.federated.cohort import draw_cohort
 from nwp.federated.local import LocalWork
 from nwp.federated.parcel import Envelope, Parcel, Schema, pack, unpack
-from nwp.federated.plan import TrainPlan, plan_digest
+from nwp.federated.plan import TrainPlan
+from nwp.federated.plan_text import plan_digest
 from nwp.federated.protocol import Replies
 from nwp.federated.rounds import run_round, start, train
 from nwp.federated.state import Checkpoint

@@ -34,7 +34,8 @@ from nwp.errors import BadInput, BadMessage, Refused
 from nwp.evaluation.phases import EVALUATE, VALIDATE
 from nwp.federated.local import LocalWork
 from nwp.federated.parcel import ArraySpec, Envelope, Parcel, Schema, pack, peek
-from nwp.federated.plan import EvaluatePlan, TrainPlan, plan_digest, plan_text
+from nwp.federated.plan import EvaluatePlan, TrainPlan
+from nwp.federated.plan_text import plan_digest, plan_text
 from nwp.federated.scaffold import SCAFFOLD
 from nwp.model.config import ModelConfig
 from nwp.model.lstm import FloatArray

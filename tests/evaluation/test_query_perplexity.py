@@ -15,7 +15,8 @@ from nwp.evaluation.scoring import count_users
 from nwp.evaluation.weighing import expert_sent
 from nwp.federated.ngrams import expert_of, shared_ngrams
 from nwp.federated.parcel import Envelope, Parcel, pack, unpack
-from nwp.federated.plan import NgramsPlan, QueryPlan, SurveyPlan
+from nwp.federated.plan import NgramsPlan, SurveyPlan
+from nwp.federated.query_plan import QueryPlan
 from nwp.federated.querying import FINE, MOST_NATS, describe_query, sum_over
 from nwp.model.config import ModelConfig
 from nwp.text.vocabulary import Encoded, Vocabulary, encode

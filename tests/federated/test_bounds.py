@@ -16,7 +16,8 @@ from nwp.federated.compression import Compression
 from nwp.federated.local import LocalWork, train_group, words_trained
 from nwp.federated.parcel import Parcel
 from nwp.federated.participation import Participation
-from nwp.federated.plan import TrainPlan, plan_digest, plan_text, read_plan
+from nwp.federated.plan import TrainPlan
+from nwp.federated.plan_text import plan_digest, plan_text, read_plan
 from nwp.federated.shares import capped
 from nwp.federated.weighting import Weighting
 from nwp.model.config import ModelConfig

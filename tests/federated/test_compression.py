@@ -19,7 +19,8 @@ from nwp.federated.compression import BLOCK, DOWN, UP, Code, Compression, larges
 from nwp.federated.local import LocalWork, seed_for, train_group
 from nwp.federated.optimizers import ServerOptimizer
 from nwp.federated.parcel import Envelope, Parcel, Schema, pack, unpack
-from nwp.federated.plan import TrainPlan, plan_digest
+from nwp.federated.plan import TrainPlan
+from nwp.federated.plan_text import plan_digest
 from nwp.federated.rounds import start, train
 from nwp.federated.state import Checkpoint, RunState
 from nwp.federated.weighting import Weighting

@@ -20,7 +20,8 @@ from nwp.federated.local import LocalWork, seed_for, train_group, words_trained
 from nwp.federated.optimizers import ServerOptimizer
 from nwp.federated.parcel import Parcel
 from nwp.federated.participation import Participation
-from nwp.federated.plan import TrainPlan, plan_digest
+from nwp.federated.plan import TrainPlan
+from nwp.federated.plan_text import plan_digest
 from nwp.federated.protocol import FOR_ALL, Phase, Replies, Wait
 from nwp.federated.rounds import MOST_ABANDONED, NO_UPDATE, run_round, start, train
 from nwp.federated.sizes import COUNT, SIZES

@@ -15,17 +15,9 @@ from nwp.errors import BadMessage, BadSettings
 from nwp.federated.local import LocalWork
 from nwp.federated.optimizers import ServerOptimizer
 from nwp.federated.participation import Participation
-from nwp.federated.plan import (
-    EvaluatePlan,
-    NgramsPlan,
-    Plan,
-    QueryPlan,
-    SurveyPlan,
-    TrainPlan,
-    plan_digest,
-    plan_text,
-    read_plan,
-)
+from nwp.federated.plan import EvaluatePlan, NgramsPlan, Plan, SurveyPlan, TrainPlan
+from nwp.federated.plan_text import plan_digest, plan_text, read_plan
+from nwp.federated.query_plan import QueryPlan
 from nwp.federated.schedules import Schedule
 from nwp.federated.weighting import Weighting
 from nwp.model.config import ModelConfig

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from nwp.corpus.split import part_of
 from nwp.errors import BadMessage, NoQuorum
 from nwp.federated.parcel import Envelope, Parcel, pack, unpack
-from nwp.federated.plan import EvaluatePlan, QueryPlan, SurveyPlan
+from nwp.federated.plan import EvaluatePlan, SurveyPlan
+from nwp.federated.query_plan import QueryPlan
 from nwp.federated.querying import (
     BINS,
     GROUPS,

@@ -15,7 +15,8 @@ from nwp.federated import state as state_module
 from nwp.federated.local import LocalWork, seed_for, train_group
 from nwp.federated.optimizers import NAMES, ServerOptimizer
 from nwp.federated.parcel import ArraySpec, Parcel, Schema
-from nwp.federated.plan import TrainPlan, plan_digest
+from nwp.federated.plan import TrainPlan
+from nwp.federated.plan_text import plan_digest
 from nwp.federated.protocol import Aggregate, Aggregation, Phase, Replies, Step, Traffic, Wait
 from nwp.federated.rounds import run_round, start, train
 from nwp.federated.schedules import Schedule

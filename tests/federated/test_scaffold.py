@@ -18,7 +18,8 @@ from nwp.federated.local import LocalWork, seed_for, train_here
 from nwp.federated.memory import Memory
 from nwp.federated.optimizers import ServerOptimizer
 from nwp.federated.parcel import Parcel
-from nwp.federated.plan import TrainPlan, plan_digest
+from nwp.federated.plan import TrainPlan
+from nwp.federated.plan_text import plan_digest
 from nwp.federated.protocol import Replies
 from nwp.federated.reference import scaffold
 from nwp.federated.rounds import start, train

@@ -20,7 +20,8 @@ import pytest
 from nwp.errors import BadInput, NwpError
 from nwp.federated.local import LocalWork
 from nwp.federated.optimizers import NAMES, ServerOptimizer
-from nwp.federated.plan import TrainPlan, plan_digest
+from nwp.federated.plan import TrainPlan
+from nwp.federated.plan_text import plan_digest
 from nwp.federated.protocol import Replies
 from nwp.federated.rounds import start, train
 from nwp.federated.state import STATE, Checkpoint, RunState, _sealed

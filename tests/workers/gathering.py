@@ -14,7 +14,8 @@ from nwp.corpus.split import only
 from nwp.corpus.types import Corpus
 from nwp.federated.averaging import MEAN
 from nwp.federated.parcel import Envelope, Parcel, pack
-from nwp.federated.plan import Plan, plan_digest
+from nwp.federated.plan import Plan
+from nwp.federated.plan_text import plan_digest
 from nwp.federated.protocol import Phase
 from nwp.workers.adapter import clients, datasets, peers, stores
 from nwp.workers.attending import Attendant

@@ -13,7 +13,8 @@ from gathering import ASK, SERVER, TRAIN, Gathering, Owner, stop_time, training
 
 from nwp.errors import TransportError
 from nwp.federated.parcel import peek, unpack
-from nwp.federated.plan import TrainPlan, plan_digest
+from nwp.federated.plan import TrainPlan
+from nwp.federated.plan_text import plan_digest
 from nwp.workers import attending, consent
 from nwp.workers.adapter import datasets, peers
 from nwp.workers.datasite import REFUSED, Refusal

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from nwp.errors import BadInput
-from nwp.federated.plan import SurveyPlan, TrainPlan, plan_digest, plan_text
+from nwp.federated.plan import SurveyPlan, TrainPlan
+from nwp.federated.plan_text import plan_digest, plan_text
 from nwp.workers import consent
 from nwp.workers.consent import Changed, Consents
 from nwp.workers.offers import Decision

@@ -20,7 +20,8 @@ from nwp.federated.averaging import MEAN
 from nwp.federated.compression import Compression
 from nwp.federated.local import LocalWork
 from nwp.federated.parcel import Envelope, Parcel, Schema, pack
-from nwp.federated.plan import EvaluatePlan, Plan, SurveyPlan, TrainPlan, plan_text
+from nwp.federated.plan import EvaluatePlan, Plan, SurveyPlan, TrainPlan
+from nwp.federated.plan_text import plan_text
 from nwp.federated.protocol import Phase
 from nwp.federated.surveying import SURVEY
 from nwp.workers.adapter import clients, datasets, peers, plan_jobs, stores

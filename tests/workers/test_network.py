@@ -13,7 +13,8 @@ from nwp.errors import Interrupted, NoQuorum, TransportError
 from nwp.federated.aggregations import AGGREGATIONS
 from nwp.federated.averaging import MEAN
 from nwp.federated.parcel import Parcel
-from nwp.federated.plan import TrainPlan, plan_digest
+from nwp.federated.plan import TrainPlan
+from nwp.federated.plan_text import plan_digest
 from nwp.federated.protocol import Wait
 from nwp.workers.jobs import Job, request_name
 from nwp.workers.network import Network, Patience

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from nwp.errors import BadMessage
 from nwp.federated.parcel import VERSION, Envelope, Parcel, Schema, pack
-from nwp.federated.plan import SurveyPlan, TrainPlan, plan_digest, plan_text
+from nwp.federated.plan import SurveyPlan, TrainPlan
+from nwp.federated.plan_text import plan_digest, plan_text
 from nwp.model.config import ModelConfig
 from nwp.text.vocabulary import FIRST_WORD
 from nwp.workers import offers

@@ -17,8 +17,9 @@ from nwp.errors import BadSettings, NoQuorum
 from nwp.evaluation.counts import metrics
 from nwp.evaluation.phases import EVALUATE, total
 from nwp.federated.parcel import Envelope, Parcel, pack, unpack
-from nwp.federated.plan import Plan, QueryPlan
+from nwp.federated.plan import Plan
 from nwp.federated.protocol import FOR_ALL, Phase, Replies, Wait
+from nwp.federated.query_plan import QueryPlan
 from nwp.federated.querying import BINS, MOST_NATS, QUERY, query_reply
 from nwp.model.config import ModelConfig
 from nwp.model.lstm import FloatArray

@@ -18,7 +18,8 @@ from nwp.errors import BadSettings, NoQuorum, Refused
 from nwp.evaluation.phases import EVALUATE, VALIDATE, read_counts, total
 from nwp.federated.averaging import MEAN
 from nwp.federated.parcel import Parcel
-from nwp.federated.plan import EvaluatePlan, SurveyPlan, TrainPlan, plan_digest
+from nwp.federated.plan import EvaluatePlan, SurveyPlan, TrainPlan
+from nwp.federated.plan_text import plan_digest
 from nwp.federated.protocol import Replies
 from nwp.federated.rounds import run_round, start, train
 from nwp.federated.state import Checkpoint, RunState
