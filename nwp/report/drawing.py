@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -35,7 +35,6 @@ TITLES = {
 }
 FORMATS = ("png", "svg")
 PHONE, THIRD, HALF, WIDE = 320, 290, 500, 930
-
 
 _SMALL = 11.0
 _STRIP = 40  # pixels for a title
@@ -178,6 +177,29 @@ def whole_ticks(axes: Axes, which: str = "y") -> None:
     axis = axes.yaxis if which == "y" else axes.xaxis
     axis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     axis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+
+
+def note(
+    axes: Axes,
+    at: tuple[float, float],
+    text: str,
+    offset: tuple[float, float],
+    vertical: str,
+    coordinates: Any,
+    horizontal: str = "left",
+    color: str = "muted",
+    weight: str = "normal",
+) -> None:
+    """Text beside a point."""
+    axes.annotate(
+        text, at, xytext=offset, xycoords=coordinates, textcoords="offset points",
+        ha=horizontal, va=vertical, color=LIGHT[color], fontweight=weight, annotation_clip=False,
+    )  # fmt: skip
+
+
+def short(name: str) -> str:
+    """A name as far as a plot has room for it."""
+    return name if len(name) < 33 else f"{name[:31]}…"
 
 
 def _settle(figure: Figure) -> None:

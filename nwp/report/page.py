@@ -34,7 +34,9 @@ from nwp.report.data import (
     part,
     rows,
 )
-from nwp.report.plots import MANY, TITLES, figures, svg
+from nwp.report.drawing import TITLES, svg
+from nwp.report.plots import figures
+from nwp.report.user_plots import MANY
 
 if TYPE_CHECKING:
     import jinja2

@@ -9,8 +9,9 @@ from typing import Any
 
 from nwp.errors import BadInput
 from nwp.files import told
+from nwp.report.drawing import save
 from nwp.report.page import write as write_page
-from nwp.report.plots import figures, save
+from nwp.report.plots import figures
 from nwp.report.tables import write_csv, write_parquet
 
 

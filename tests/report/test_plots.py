@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from nwp.report.colors import LIGHT
-from nwp.report.plots import TITLES, figures, save, svg
+from nwp.report.drawing import TITLES, save, svg
+from nwp.report.plots import figures
 
 Payload = dict[str, Any]
 
