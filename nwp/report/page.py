@@ -7,11 +7,6 @@ allows no request to anywhere and no script or style but the page's own, which i
 
 from __future__ import annotations
 
-import base64
-import functools
-import hashlib
-import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from nwp.files import write_atomic
 from nwp.report import words
-from nwp.report.colors import DARK, LIGHT, variables
 from nwp.report.data import (
     BASELINES,
     FEW,
@@ -27,7 +21,6 @@ from nwp.report.data import (
     Payload,
     baselines,
     clean,
-    counted,
     noise,
     number_of_users,
     over_users,
@@ -36,36 +29,14 @@ from nwp.report.data import (
 )
 from nwp.report.drawing import TITLES, svg
 from nwp.report.plots import figures
+from nwp.report.template import environment, policy, safe, style_sheet, text_of
 from nwp.report.user_plots import MANY
+from nwp.report.user_table import PAGE, blob_of, users_of
 
 if TYPE_CHECKING:
-    import jinja2
     from markupsafe import Markup
 
-PAGE = 100  # rows of the table at a time; so many are there without the script, too
 _EXAMPLES = 6  # of them stand open
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of the table of users; `kind` says how its figures are written."""
-
-    key: str
-    title: str
-    kind: str
-    help: str
-
-
-_COLUMNS = (
-    Column("user", "User", "name", "Who wrote the words"),
-    Column("tokens", "Words", "whole", "Words that were to be guessed"),
-    Column("perplexity", "Perplexity", "tenth", "Lower is better"),
-    Column("top1", "First", "percent", "The first guess was the word"),
-    Column("top3", "Of three", "percent", "The word was among three guesses"),
-    Column("keystroke_savings", "Keys saved", "percent", "Keys that three suggestions spare"),
-    Column("bits_per_character", "Bits/char.", "hundredth", "Lower is better"),
-    Column("oov_rate", "Unknown", "percent", "Words outside the vocabulary"),
-)
 
 
 @dataclass(frozen=True)
@@ -119,14 +90,14 @@ def render(payload: Payload) -> str:
     has no place in the page then.
     """
     found: Payload = clean(payload)
-    users = _users(found)
-    theme, script = _text("theme.js"), _text("page.js")
-    style = _style()
-    return _environment().get_template("page.html").render(
-        policy=_policy(style, theme, script),
-        style=_safe(style),
-        theme=_safe(theme),
-        script=_safe(script),
+    users = users_of(found)
+    theme, script = text_of("theme.js"), text_of("page.js")
+    style = style_sheet()
+    return environment().get_template("page.html").render(
+        policy=policy(style, theme, script),
+        style=safe(style),
+        theme=safe(theme),
+        script=safe(script),
         title=_title(found),
         headline=words.headline(found),
         lede=words.lede(found),
@@ -141,7 +112,8 @@ def render(payload: Payload) -> str:
         number_of_users=number_of_users(found),
         withheld=int(found.get("users_withheld") or 0),
         users=users,
-        blob=_blob(users),
+        blob=blob_of(users),
+        page_size=PAGE,
         few=FEW,
         many=len(users["rows"]) > MANY,
         groups=_groups(found),
@@ -190,9 +162,9 @@ def _plots(payload: Payload) -> dict[str, Markup]:
         drawn = svg(figure, told.get(name, ""))
         small = svg(narrow[name], told.get(name, ""))
         if small == drawn:
-            found[name] = _safe(drawn)
+            found[name] = safe(drawn)
         else:
-            found[name] = _safe(
+            found[name] = safe(
                 f'<div class="wide">{drawn}</div>\n<div class="narrow">{small}</div>'
             )
     return found
@@ -207,54 +179,6 @@ def _spread(payload: Payload) -> list[dict[str, Any]]:
         if any(value is not None for value in values.values()):
             found.append({"key": name, "title": title, **values})
     return found
-
-
-def _users(payload: Payload) -> dict[str, Any]:
-    """The table of users, best first: columns that have a figure at all, and rows of plain values."""
-    every = rows(payload, "users")
-    columns = [c for c in _COLUMNS if any(user.get(c.key) is not None for user in every)]
-    table = [[_rounded(user.get(c.key)) for c in columns] for user in every]
-    keys = [c.key for c in columns]
-    if "perplexity" in keys:
-        at = keys.index("perplexity")
-        table.sort(key=lambda row: (row[at] is None, row[at], str(row[0])))
-    known = [row[0] for row in counted(payload, "perplexity")]
-    few = sum(1 for user in every if (user.get("tokens") or 0) < FEW)
-    return {
-        "columns": columns,
-        "rows": table,
-        "scale": _scale(known),
-        "few": few,
-        "words": keys.index("tokens") if "tokens" in keys else None,
-        "sorted": "perplexity" if "perplexity" in keys else None,
-    }
-
-
-def _scale(known: list[float]) -> list[float] | None:
-    """Lowest, middle and highest perplexity; None where no two users differ."""
-    if not known or min(known) == max(known):
-        return None
-    ordered = sorted(known)
-    middle = (ordered[(len(known) - 1) // 2] + ordered[len(known) // 2]) / 2
-    return [_rounded(value) for value in (ordered[0], middle, ordered[-1])]
-
-
-def _blob(users: Mapping[str, Any]) -> Markup | None:
-    """The table for the script: JSON in which nothing can end the element that it stands in."""
-    if not users["rows"]:
-        return None
-    data = {
-        "columns": [{"key": c.key, "kind": c.kind} for c in users["columns"]],
-        "rows": users["rows"],
-        "scale": users["scale"],
-        "words": users["words"],
-        "few": FEW,
-        "page": PAGE,
-    }
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return _safe(text)
 
 
 def _groups(payload: Payload) -> list[tuple[str, list[Mapping[str, Any]]]]:
@@ -332,98 +256,3 @@ def _settings(payload: Payload) -> list[tuple[str, str]]:
 
 def _words(name: str) -> str:
     return name.replace("_", " ")
-
-
-def _rounded(value: Any) -> Any:
-    """A figure to six digits: more are never shown, and make the page larger."""
-    return float(f"{value:.6g}") if isinstance(value, float) else value
-
-
-# ---------------------------------------------------------------------------------------- template
-
-
-@functools.cache
-def _text(name: str) -> str:
-    return (Path(__file__).parent / name).read_text(encoding="utf-8")
-
-
-@functools.cache
-def _environment() -> jinja2.Environment:
-    import jinja2
-
-    made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters |= {
-        "percent": words.percent,
-        "number": words.number,
-        "size": words.size,
-        "duration": words.duration,
-        "setting": words.setting,
-        "figure": figure,
-        "place": place,
-    }
-    made.globals |= {"plural": words.plural, "page_size": PAGE}
-    return made
-
-
-def figure(value: Any, kind: str) -> str:
-    """A figure of the table as the script writes it, too."""
-    if value is None:
-        return "–"
-    if kind == "percent":
-        return words.percent(value)
-    return str(value) if kind == "name" else words.number(value, _DIGITS[kind])
-
-
-_DIGITS = {"whole": 0, "tenth": 1, "hundredth": 2}
-
-
-def place(value: float | None, scale: list[float]) -> float | None:
-    """Where a perplexity lies between the lowest and the highest, 0 to 1 on a logarithmic scale."""
-    if value is None:
-        return None
-    low, high = math.log(scale[0]), math.log(scale[2])
-    return (math.log(value) - low) / (high - low)
-
-
-def _safe(text: str) -> Markup:
-    from markupsafe import Markup
-
-    return Markup(text)
-
-
-@functools.cache
-def _style() -> str:
-    """The style sheet: colours by day and by night, on screen and on paper."""
-    day, night = variables(LIGHT), variables(DARK)
-    return "\n".join(
-        (
-            f":root{{{day}color-scheme:light}}",
-            f"@media(prefers-color-scheme:dark){{:root:not([data-theme=light]){{{night}"
-            "color-scheme:dark}}",
-            f":root[data-theme=dark]{{{night}color-scheme:dark}}",
-            _text("page.css"),
-            f"@media print{{:root:root:root{{{day}color-scheme:light}}}}",
-        )
-    )
-
-
-def _policy(style: str, *scripts: str) -> str:
-    def hashed(text: str) -> str:
-        digest = hashlib.sha256(text.encode()).digest()
-        return f"'sha256-{base64.b64encode(digest).decode()}'"
-
-    return "; ".join(
-        (
-            "default-src 'none'",
-            f"style-src {hashed(style)}",
-            f"script-src {' '.join(map(hashed, scripts))}",
-            "base-uri 'none'",
-            "form-action 'none'",
-        )
-    )

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from nwp.report.colors import DARK, LIGHT, READ_ON, contrast
-from nwp.report.page import PAGE, render, write
+from nwp.report.page import render, write
+from nwp.report.user_table import PAGE
 
 Payload = dict[str, Any]
 VOID = {"meta", "input", "br", "link", "img"}
