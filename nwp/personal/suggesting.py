@@ -10,9 +10,10 @@ from nwp.personal.mixing import PersonalModel, as_given
 from nwp.personal.store import Personal
 from nwp.suggest.blocking import Blocking, default_words
 from nwp.suggest.ranking import best
+from nwp.suggest.reading import Reading
 from nwp.suggest.session import Learns
 from nwp.suggest.slips import Index
-from nwp.suggest.suggester import Reading, Reads, Suggestion, check_k, shown_again, written
+from nwp.suggest.suggester import Reads, Suggestion, check_k, shown_again, written
 from nwp.text.vocabulary import FIRST_OUTPUT, UNKNOWN
 
 

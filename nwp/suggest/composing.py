@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from nwp.suggest.suggester import split_typed
+from nwp.suggest.reading import split_typed
 from nwp.text.tokenizer import normalize
 
 # After these a word can't go on without a space; after others ("@", "(", "-") it can.

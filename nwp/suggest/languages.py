@@ -24,17 +24,10 @@ import numpy as np
 from nwp.errors import BadSettings
 from nwp.model.bundle import Bundle, load_bundle
 from nwp.model.runtime import FloatArray
+from nwp.suggest.reading import BLOCK, Reading, read_of, split_typed
 from nwp.suggest.recent import Recent, recent
 from nwp.suggest.slips import Fits, Index, fitting
-from nwp.suggest.suggester import (
-    BLOCK,
-    Reading,
-    Suggester,
-    Suggestion,
-    ranked,
-    read_of,
-    split_typed,
-)
+from nwp.suggest.suggester import Suggester, Suggestion, ranked
 from nwp.suggest.united import LONGEST, Doubles, united
 from nwp.text.tokenizer import normalize, tokenize
 

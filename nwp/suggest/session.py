@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from nwp.errors import NwpError
 from nwp.suggest.composing import Draft, Savings, goes_on
 from nwp.suggest.phrases import phrase
-from nwp.suggest.suggester import Suggestion, split_typed
+from nwp.suggest.reading import split_typed
+from nwp.suggest.suggester import Suggestion
 
 if TYPE_CHECKING:
     pass

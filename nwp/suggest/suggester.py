@@ -10,10 +10,9 @@ terminal.
 from __future__ import annotations
 
 import functools
-import re
 import threading
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 
@@ -21,29 +20,20 @@ from nwp.errors import BadInput
 from nwp.model.mixed import Stepper, runtime_of
 from nwp.model.runtime import FloatArray
 from nwp.suggest.blocking import Blocking, default_words
+from nwp.suggest.memory import Memory
 from nwp.suggest.ranking import best
+from nwp.suggest.reading import Reading, read_of, split_typed, wants_capital, words_to_read
 from nwp.suggest.recent import Recent, recent
 from nwp.suggest.slips import Fits, Index, fitting
-from nwp.text.tokenizer import Mark, Tokens, normalize, surfaces_of, tokenize
+from nwp.text.tokenizer import tokenize
 from nwp.text.vocabulary import FIRST_OUTPUT, FIRST_WORD, UNKNOWN, Vocabulary, context_ids
 
 if TYPE_CHECKING:
     from nwp.model.bundle import Bundle
 
-Steps = list[tuple[int, int]]
-
-# Only the last one to two blocks of characters (about 200 to 350 words) are read.
-BLOCK = 1000
-
-_SENTENCE_ENDS = {Mark.PERIOD, Mark.QUESTION, Mark.EXCLAMATION, Mark.LINE}
-_SPACE = re.compile(r"\s")
-# Looked for from the end backwards, so that a long text costs no more than its last word.
-_WORD_REVERSED = re.compile(r"['’]?[^\W_]+(?:['’][^\W_]+)*")
 # Words that come first in a vocabulary, which is in order of how common they are: slips are mostly of these.
 _COMMON = 2000
 _JUDGED = 1024  # words of which it is remembered whether they are slips
-# States kept for going back; a context can't have more words than two blocks of characters.
-_KEPT = 4 * BLOCK
 
 
 @dataclass(frozen=True)
@@ -52,33 +42,6 @@ class Suggestion:
 
     word: str
     probability: float
-
-
-@dataclass(frozen=True)
-class Reading:
-    """A text as the model has read it.
-
-    `typed` is the half-typed word ("" where the next word is asked), `words` those before it (of a long
-    text the last ones), `log_p` the model's log-probabilities (outputs,) of what comes after them, and
-    `capital` whether a sentence starts here that asks for one.
-    """
-
-    typed: str
-    words: list[str]
-    log_p: FloatArray
-    capital: bool
-
-    @property
-    def prefix(self) -> str:
-        """What a word must begin with to complete the text."""
-        return normalize(self.typed)
-
-
-def split_typed(text: str) -> tuple[str, str]:
-    """The text before the half-typed word, and that word ("" where the next word is asked)."""
-    found = _WORD_REVERSED.match(text[::-1])
-    cut = len(text) - (found.end() if found else 0)
-    return text[:cut], text[cut:]
 
 
 class Suggester:
@@ -107,7 +70,7 @@ class Suggester:
         allowed = [(word, i) for word, i in vocabulary.index.items() if word not in self.blocking]
         ids = np.array([i for _, i in allowed], np.int64)
         self._index = Index([word for word, _ in allowed], ids)
-        self._memory = _Memory(runtime)
+        self._memory = Memory(runtime)
         self._lock = threading.Lock()
         self._recent: tuple[str, Recent] = ("", recent("", self._is_known))
         self.is_slip = functools.lru_cache(_JUDGED)(self._is_slip)
@@ -132,10 +95,10 @@ class Suggester:
     def read(self, text: str) -> Reading:
         """Read a text up to its half-typed word, for whoever ranks words in another way."""
         before, typed = split_typed(text)
-        tokens, cut = _read(before, bool(typed))
+        tokens, cut = words_to_read(before, bool(typed))
         with self._lock:
             log_p = self._memory.scores(context_ids(tokens, self.vocabulary))
-        return Reading(typed, tokens.words, log_p, _wants_capital(before, typed, tokens, cut))
+        return Reading(typed, tokens.words, log_p, wants_capital(before, typed, tokens, cut))
 
     def read_through(self, message: str) -> list[FloatArray]:
         """The model's log-probabilities (outputs,) before each word of a message, and behind it."""
@@ -203,12 +166,6 @@ def ranked(reads: Reads, text: str, k: int) -> list[Suggestion]:
     ]
 
 
-def read_of(text: str) -> str:
-    """What is read of a text before its half-typed word; nothing where no word is begun."""
-    before, typed = split_typed(text)
-    return before[_beginning(before) :] if typed else ""
-
-
 def written(word: str, surface: str, reading: Reading) -> str:
     """A word as usual (`surface`), with a capital where one is due, or going on as it was begun."""
     typed, shown = reading.typed, surface
@@ -233,86 +190,3 @@ def check_k(k: int) -> None:
     """BadInput when fewer than one suggestion is asked for."""
     if k < 1:
         raise BadInput(f"{k} suggestions were asked for", "Ask for 1 or more.")
-
-
-def _read(before: str, half: bool) -> tuple[Tokens, int]:
-    """The words and marks to read of the text before the half-typed word, and where they begin."""
-    cut = _beginning(before)
-    if not half:
-        return tokenize(before[cut:]), cut
-    # A letter in place of the half-typed word: what stands before it is all there, as in training
-    # ("well-known" is joined, "well- " is not).
-    tokens = tokenize(before[cut:] + "x")
-    return Tokens(tokens.words[:-1], tokens.marks[:-1]), cut
-
-
-def _beginning(before: str) -> int:
-    """Where reading begins: at the start of a short text, else at a space one block or two back."""
-    if len(before) < 2 * BLOCK:
-        return 0
-    cut = (len(before) // BLOCK - 1) * BLOCK
-    space = _SPACE.search(before, cut)
-    return space.start() if space else cut
-
-
-def _wants_capital(before: str, typed: str, tokens: Tokens, cut: int) -> bool:
-    """Does a sentence start here, and does the person begin sentences with a capital?
-
-    Who has not typed anything yet is taken to; who has, does when one sentence in what is read
-    starts with a capital.
-    """
-    if not typed and not before.strip():
-        return True
-    first = not cut
-    if not tokens.words or tokens.marks[-1] not in _SENTENCE_ENDS:
-        return False
-    starts = [first, *(mark in _SENTENCE_ENDS for mark in tokens.marks[1:-1])]
-    surfaces = surfaces_of(before[cut:])
-    return any(s and w[0].isupper() for s, w in zip(starts, surfaces, strict=True))
-
-
-@dataclass(slots=True)
-class _Node:
-    """The state after some steps, and after one step more for each that was tried."""
-
-    state: Any
-    next: dict[tuple[int, int], _Node] = field(default_factory=dict)
-
-
-class _Memory:
-    """Walks through contexts along a tree of states, stepping only where nobody has been."""
-
-    def __init__(self, runtime: Stepper) -> None:
-        self._runtime = runtime
-        self._root = _Node(runtime.start())
-        self._count = 0
-        self._last: tuple[_Node, FloatArray] | None = None
-
-    def scores(self, steps: Steps) -> FloatArray:
-        """The log-probabilities of the outputs after these steps."""
-        if self._count > _KEPT:
-            self._prune(steps)
-        node = self._root
-        for step in steps:
-            following = node.next.get(step)
-            if following is None:
-                following = _Node(self._runtime.step(node.state, *step))
-                node.next[step] = following
-                self._count += 1
-            node = following
-        # The letters of one word share a context.
-        if self._last is None or self._last[0] is not node:
-            self._last = (node, self._runtime.log_probabilities(node.state))
-        return self._last[1]
-
-    def _prune(self, steps: Steps) -> None:
-        """Forget all states but those along these steps."""
-        node, self._count = self._root, 0
-        for step in steps:
-            kept = node.next.get(step)
-            node.next = {} if kept is None else {step: kept}
-            if kept is None:
-                return
-            self._count += 1
-            node = kept
-        node.next = {}

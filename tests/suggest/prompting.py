@@ -15,8 +15,9 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 
 from nwp.suggest.composing import Savings, ghost
 from nwp.suggest.prompt import _Prompt, run_prompt
+from nwp.suggest.reading import split_typed
 from nwp.suggest.session import Models, Session, Suggests
-from nwp.suggest.suggester import Suggestion, split_typed
+from nwp.suggest.suggester import Suggestion
 
 TAB, RIGHT, LEFT, UP, ENTER = "\t", "\x1b[C", "\x1b[D", "\x1b[A", "\r"
 CTRL_C, CTRL_D, CTRL_Z, BACKSPACE = "\x03", "\x04", "\x1a", "\x7f"

@@ -22,8 +22,9 @@ from nwp.serve.models import models_of
 from nwp.suggest.blocking import Blocking
 from nwp.suggest.composing import Draft
 from nwp.suggest.languages import BETWEEN, SWITCH, Languages, open_suggester
+from nwp.suggest.reading import split_typed
 from nwp.suggest.session import Session
-from nwp.suggest.suggester import Suggester, split_typed
+from nwp.suggest.suggester import Suggester
 from nwp.suggest.united import FOREIGN, united
 from nwp.text.tokenizer import tokenize
 from nwp.text.vocabulary import FIRST_OUTPUT, UNKNOWN, Vocabulary

@@ -14,7 +14,8 @@ from nwp.errors import BadInput
 from nwp.model.bundle import Bundle
 from nwp.model.config import ModelConfig
 from nwp.model.runtime import FloatArray, Runtime, State
-from nwp.suggest.suggester import BLOCK, Suggester, split_typed
+from nwp.suggest.reading import BLOCK, split_typed
+from nwp.suggest.suggester import Suggester
 from nwp.text.tokenizer import WORD
 from nwp.text.vocabulary import FIRST_OUTPUT, FIRST_WORD, Vocabulary, encode
 
