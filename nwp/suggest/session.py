@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from nwp.errors import NwpError
 from nwp.suggest.composing import Draft, Savings, goes_on
 from nwp.suggest.phrases import phrase
 from nwp.suggest.reading import split_typed
 from nwp.suggest.suggester import Suggestion
-
-if TYPE_CHECKING:
-    pass
 
 SHOWN = 3  # candidates beside each other, as in a keyboard's strip and in keystroke savings
 

@@ -14,7 +14,8 @@ from prompt_toolkit.output import DummyOutput
 from prompt_toolkit.output.vt100 import Vt100_Output
 
 from nwp.suggest.composing import Savings, ghost
-from nwp.suggest.prompt import _Prompt, run_prompt
+from nwp.suggest.editor import Editor
+from nwp.suggest.prompt import run_prompt
 from nwp.suggest.reading import split_typed
 from nwp.suggest.session import Models, Session, Suggests
 from nwp.suggest.suggester import Suggestion
@@ -81,7 +82,7 @@ def play(
     return messages, savings
 
 
-def frames(pipe: PipeInput, prompt: _Prompt, chunks: list[str]) -> list[tuple[str, str, str]]:
+def frames(pipe: PipeInput, prompt: Editor, chunks: list[str]) -> list[tuple[str, str, str]]:
     """Type chunk after chunk, each when the one before has been answered: what was shown."""
     seen: list[tuple[str, str, str]] = []
 
@@ -107,13 +108,13 @@ def make(
     size: tuple[int, int] = (24, 80),
     models: Models | None = None,
     patience: float = 30,
-) -> _Prompt:
+) -> Editor:
     terminal = Vt100_Output(written or io.StringIO(), lambda: Size(*size), enable_cpr=False)
     session = Session(suggester or Fake(), models, "fake")
-    return _Prompt(session, InMemoryHistory(), pipe, terminal, patience)
+    return Editor(session, InMemoryHistory(), pipe, terminal, patience)
 
 
-def screen(prompt: _Prompt) -> list[str]:
+def screen(prompt: Editor) -> list[str]:
     """The rows on the screen as they were drawn last."""
     drawn = prompt.app.renderer.last_rendered_screen
     assert drawn is not None
@@ -127,7 +128,7 @@ def screen(prompt: _Prompt) -> list[str]:
 
 def screens(
     pipe: PipeInput,
-    prompt: _Prompt,
+    prompt: Editor,
     chunks: Sequence[str],
     resize: Callable[[int], None] = lambda number: None,
 ) -> list[list[str]]:

@@ -38,8 +38,9 @@ from prompting import (
 
 from nwp.errors import BadInput
 from nwp.suggest.composing import Draft, Savings, accept, ghost, tighten
+from nwp.suggest.editor import Editor
 from nwp.suggest.lookahead import Lookahead
-from nwp.suggest.prompt import _Prompt, run_prompt
+from nwp.suggest.prompt import run_prompt
 from nwp.suggest.rows import NARROW, candidate_rows, grey, status_row
 from nwp.suggest.session import Session
 
@@ -335,7 +336,7 @@ def test_what_is_shown_while_typing(pipe: PipeInput) -> None:
 def test_up_brings_back_the_last_message_but_no_command(pipe: PipeInput) -> None:
     prompt = make(pipe)
     frames(pipe, prompt, ["one" + ENTER])
-    prompt = _Prompt(Session(Fake()), prompt.buffer.history, pipe, DummyOutput(), 30)
+    prompt = Editor(Session(Fake()), prompt.buffer.history, pipe, DummyOutput(), 30)
     assert [shown[0] for shown in frames(pipe, prompt, [UP, " two"])] == ["", "one", "one two"]
 
 
