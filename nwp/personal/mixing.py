@@ -25,7 +25,8 @@ import numpy.typing as npt
 
 from nwp.errors import BadInput
 from nwp.personal.priors import PRIOR, STRENGTH
-from nwp.personal.store import ANY, BEGIN, FADED, HALF_LIFE, RECENT, Personal
+from nwp.personal.store import FADED, Personal, units
+from nwp.personal.tables import ANY, BEGIN
 from nwp.text.tokenizer import tokenize
 from nwp.text.vocabulary import END, FIRST_OUTPUT, UNKNOWN, Vocabulary
 
@@ -95,9 +96,7 @@ class PersonalModel:
             self._forget()
             self._epoch = setting["epoch"]
         self._take(self.personal.changed_words(self._since))
-        now = setting["messages"]
-        self._unit = 2.0 ** ((now - setting["origin"]) / HALF_LIFE)
-        self._recent_unit = 2.0 ** ((now - setting["recent_origin"]) / RECENT)
+        self._unit, self._recent_unit = units(setting)
         self._lay_out(int(setting["after"]))
         self._followers.clear()
         credits = np.zeros_like(PRIOR)

@@ -179,8 +179,7 @@ def test_a_learnt_word_gets_a_part_of_the_unknown_words_probability() -> None:
 
 
 def test_a_learnt_word_is_forgotten_with_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("store", "mixing"):
-        monkeypatch.setattr(f"nwp.personal.{module}.HALF_LIFE", 10.0)
+    monkeypatch.setattr("nwp.personal.store.HALF_LIFE", 10.0)
     found = model()
     for _ in range(3):
         learn(found, "kajsa")

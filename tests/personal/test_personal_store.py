@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from nwp.errors import BadInput
-from nwp.personal.store import ANY, BEGIN, END, HALF_LIFE, Personal
+from nwp.personal.store import HALF_LIFE, Personal
+from nwp.personal.tables import ANY, BEGIN, END
 
 
 def written(folder: Path) -> bytes:
@@ -83,8 +84,8 @@ def test_what_has_faded_leaves_no_byte(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_context_keeps_its_strongest_followers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nwp.personal.store._MOST", 8)
-    monkeypatch.setattr("nwp.personal.store._KEPT", 5)
+    monkeypatch.setattr("nwp.personal.counting._MOST", 8)
+    monkeypatch.setattr("nwp.personal.counting._KEPT", 5)
     personal = Personal.open()
     personal.learn("strong")
     personal.learn("strong")
