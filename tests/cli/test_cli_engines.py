@@ -90,7 +90,7 @@ def test_a_run_that_goes_on_on_another_device_is_told_of_and_its_card_says_so(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("nwp.tasks.train.kind_of", lambda name: "cuda, Abacus 1")
+        patch.setattr("nwp.tasks.train_over.kind_of", lambda name: "cuda, Abacus 1")
         patch.setattr(Checkpoint, "save", stop_after_two)
         assert nwp(*words).code == 130
 

@@ -67,7 +67,7 @@ def test_where_the_bundle_cannot_be_written_the_rounds_are_kept(
         save_bundle(bundle, folder)
 
     with monkeypatch.context() as patch:
-        patch.setattr("nwp.tasks.train.save_bundle", fill)
+        patch.setattr("nwp.tasks.trained.save_bundle", fill)
         said = nwp(*words).error("failed")
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
