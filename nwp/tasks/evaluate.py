@@ -5,9 +5,7 @@ A model of others (`nwp.foreign`) is evaluated here, on the caller's own text al
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,35 +16,23 @@ import numpy as np
 from nwp import __version__
 from nwp.corpus.split import part_of
 from nwp.corpus.types import Corpus
-from nwp.errors import BadCorpus, BadMessage, BadSettings, NoQuorum, Refused
+from nwp.errors import BadCorpus, BadSettings, Refused
 from nwp.evaluation.baselines import ALONE, NAMES, POOLED, TRIGRAM, UNIGRAM
 from nwp.evaluation.conventions import conventions_json
 from nwp.evaluation.counts import COLUMNS, Counts, Rows, metrics
 from nwp.evaluation.examples import Example, pick
 from nwp.evaluation.over_users import groups, intervals, spread
-from nwp.evaluation.phases import EVALUATE, read_counts, read_histogram, read_slices
-from nwp.evaluation.scoring import count_with
 from nwp.evaluation.slices import Slices, calibration_json, slices_json
-from nwp.evaluation.weighing import expert_sent
 from nwp.federated.device import CPU, check
-from nwp.federated.parcel import AnyArray, Parcel
-from nwp.federated.plan import EvaluatePlan
 from nwp.foreign.door import kind_of, load_predictor
 from nwp.model.bundle import Bundle, load_bundle
-from nwp.model.lstm import FloatArray
 from nwp.runs.metrics import read_metrics
 from nwp.tasks.baselines import count_beside, count_fitted
+from nwp.tasks.counting import count_here, count_on_workers, frequent_words
 from nwp.tasks.run_folder import RunFolder, held_out_of
 from nwp.tasks.start import weights_of
-from nwp.text.spelling import Speller, spell
-from nwp.text.tokenizer import words_of
-from nwp.text.vocabulary import Vocabulary, encode
-from nwp.workers.engines import Engine, make_engine
-from nwp.workers.policy import Policy
-from nwp.workers.simulation import Simulation, deal, usual_workers
-
-# Words that a model without words of its own chooses among, where no other vocabulary is given.
-_FREQUENT = 10_000
+from nwp.text.vocabulary import Vocabulary
+from nwp.workers.engines import make_engine
 
 
 @dataclass(frozen=True)
@@ -188,7 +174,9 @@ def evaluate(
         device=options.device,
     )
     try:
-        users, total, slices, noisy = _on_workers(corpus, bundle, weights, options, runs)
+        users, total, slices, noisy = count_on_workers(
+            corpus, bundle, weights, options.part, options.workers, options.epsilon, runs
+        )
         _check_words(total, corpus, options)
         seconds = time.perf_counter() - began
         others = count_beside(corpus, bundle, weights, options.part, options.baselines, runs, watch)
@@ -251,19 +239,10 @@ def evaluate_foreign(
             f"the baseline {others[0]!r} is trained as a bundle was, and {model.name} is no bundle",
             f"Beside it there are {UNIGRAM} and {TRIGRAM}: --with {UNIGRAM},{TRIGRAM}.",
         )
-    foreign = load_predictor(model, lambda: vocabulary or _frequent(corpus))
-    vocabulary, names = foreign.vocabulary, sorted(corpus.users)
+    foreign = load_predictor(model, lambda: vocabulary or frequent_words(corpus))
+    vocabulary = foreign.vocabulary
     began = time.perf_counter()
-    users: dict[str, Counts] = {}
-    total, slices = Counts(), Slices.none()
-    speller = Speller.of(vocabulary)
-    for name in names:
-        messages = part_of(corpus.users[name], options.part)
-        data = encode(messages, vocabulary)
-        letters = spell(messages, data, speller)
-        rows, some = count_with(foreign.predictor(messages), vocabulary.words, [data], [letters])
-        users[name] = Counts.from_row(rows[0])
-        total, slices = total + users[name], slices + some
+    users, total, slices = count_here(corpus, foreign, options.part)
     _check_words(total, corpus, options)
     seconds = time.perf_counter() - began
     found: dict[str, dict[str, Counts]] = {}
@@ -281,20 +260,6 @@ def evaluate_foreign(
         **foreign.about,
     }
     return Evaluation(users, total, slices, 0, found, about)
-
-
-def _frequent(corpus: Corpus) -> Vocabulary:
-    """The most frequent words of everybody's train parts, those as frequent by the alphabet."""
-    found: Counter[str] = Counter()
-    for messages in corpus.users.values():
-        found.update(itertools.chain.from_iterable(map(words_of, part_of(messages, "train"))))
-    words = sorted(found, key=lambda word: (-found[word], word))[:_FREQUENT]
-    if not words:
-        raise BadCorpus(
-            f"the train part of {corpus.name} has no words to choose among",
-            "Users need two messages or more.",
-        )
-    return Vocabulary.from_lists(words, {})
 
 
 def _check_words(total: Counts, corpus: Corpus, options: EvaluateOptions) -> None:
@@ -330,40 +295,3 @@ def _measured(
         "nwp": __version__,
         "seconds": round(seconds, 2),
     }
-
-
-def _on_workers(
-    corpus: Corpus, bundle: Bundle, weights: FloatArray, options: EvaluateOptions, engine: Engine
-) -> tuple[dict[str, Counts], Counts, Slices, dict[str, Any] | None]:
-    deals = deal(list(corpus.users), options.workers or usual_workers(len(corpus.users)))
-    policy = Policy(rows=corpus.own)
-    with Simulation(corpus, deals, engine, policy=policy) as simulation:
-        plan = EvaluatePlan(
-            bundle.config,
-            bundle.vocabulary.words,
-            part=options.part,
-            rows=corpus.own,
-            epsilon=0.0 if corpus.own else options.epsilon,
-            ngrams=bundle.expert is not None,
-        )
-        job = simulation.submit(plan, "evaluate")
-        arrays: dict[str, AnyArray] = {"weights": weights}
-        if bundle.expert is not None:
-            arrays |= expert_sent(bundle.expert, bundle.config.outputs)
-        requests = dict.fromkeys(deals, Parcel(arrays=arrays))
-        replies = simulation.exchange(job)(EVALUATE, 1, requests)
-        simulation.close(job)
-    if replies.absent:
-        worker, reason = next(iter(replies.absent.items()))
-        raise NoQuorum(f"{len(replies.absent)} workers did not answer; {worker}: {reason}")
-    users: dict[str, Counts] = {}
-    total = Counts()
-    for worker, reply in sorted(replies.answers.items()):
-        rows = read_counts(plan, reply)
-        total = sum(rows, total)
-        if plan.rows and len(rows) != len(deals[worker]):
-            raise BadMessage(f"{worker} has {len(deals[worker])} users, and counts of {len(rows)}")
-        if plan.rows:
-            users |= dict(zip(deals[worker], rows, strict=True))
-    noisy = read_histogram(plan, replies.answers) if plan.epsilon else None
-    return users, total, read_slices(replies.answers), noisy
