@@ -15,7 +15,7 @@ from nwp.corpus.knowing.profile import profile
 from nwp.corpus.load import read_messages
 from nwp.corpus.readers.base import ReadOptions
 from nwp.corpus.store import gather
-from nwp.corpus.types import Message, Tally, nothing_in
+from nwp.corpus.types import Message, Tally, nothing_in, with_text
 from nwp.corpus.writing import JsonLinesWriter
 from nwp.errors import BadInput, BadSettings
 from nwp.model.bundle import default_bundle, load_bundle
@@ -78,7 +78,7 @@ def sample_messages(
     names: dict[str, None] = {}
     seen = 0
     with read_messages(source, tally, form=form, options=options) as (_, messages):
-        for message in _written(messages, tally):
+        for message in with_text(messages, tally):
             names[message.user] = None
             if user and message.user != user:
                 continue
@@ -124,7 +124,7 @@ def write_sample(
         raise BadInput(f"{out} exists", "Replace it with --force, or choose another name.")
     tally = Tally(lenient=skip_bad_lines)
     with read_messages(source, tally, form=form, options=options) as (_, messages):
-        sizes = Counter(message.user for message in _written(messages, tally))
+        sizes = Counter(message.user for message in with_text(messages, tally))
     if not sizes:
         raise nothing_in(source, tally)
     if user and user not in sizes:
@@ -144,7 +144,7 @@ def write_sample(
         JsonLinesWriter(out) as writer,
         read_messages(source, again, form=form, options=options) as (found, messages),
     ):
-        for message in _chosen(_written(messages, again), wanted):
+        for message in _chosen(with_text(messages, again), wanted):
             writer.write(message)
     return {
         "out": str(out),
@@ -166,15 +166,6 @@ def _chosen(
             if numbers is None or passed[message.user] in numbers:
                 yield message
             passed[message.user] += 1
-
-
-def _written(messages: Iterable[Message], tally: Tally) -> Iterator[Message]:
-    """Without messages of white space, which no corpus has."""
-    for message in messages:
-        if message.text.strip():
-            yield message
-        else:
-            tally.skip("empty message")
 
 
 @dataclass
