@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 
 from nwp.personal.tables import ANY, BEGIN, END, drop
-from nwp.text.tokenizer import Mark, address_flags, surfaces_of, tokenize
+from nwp.text.tokenizer import SENTENCE_ENDS, address_flags, surfaces_of, tokenize
 
 Use = tuple[str, str, float]
 
@@ -14,7 +14,6 @@ _MOST = 512  # followers of a context; the faintest go
 _KEPT = 384
 _LONGEST = 40  # letters of a word that is learnt
 _DIGITS = 4  # a word with so many may be a secret: a code, a card, a telephone
-_SENTENCE_ENDS = frozenset({Mark.PERIOD, Mark.QUESTION, Mark.EXCLAMATION, Mark.LINE})
 _AMBIGUOUS = 0.01  # a use as the first word of a sentence says little about capitals
 
 _USE = (
@@ -46,7 +45,7 @@ def uses_of(message: str) -> list[Use | None]:
         if addresses[i] or digits >= _DIGITS or len(word) > _LONGEST:
             found.append(None)
             continue
-        starts = i == 0 or tokens.marks[i] in _SENTENCE_ENDS
+        starts = i == 0 or tokens.marks[i] in SENTENCE_ENDS
         told = _AMBIGUOUS if starts and surfaces[i][1:] == word[1:] else 1.0
         found.append((word, surfaces[i], told))
     return found

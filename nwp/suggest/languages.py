@@ -13,7 +13,6 @@ vocabularies are compared says `nwp.suggest.united`.
 from __future__ import annotations
 
 import math
-import re
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from nwp.suggest.recent import Recent, recent
 from nwp.suggest.slips import Fits, Index, fitting
 from nwp.suggest.suggester import Suggester, Suggestion, ranked
 from nwp.suggest.united import LONGEST, Doubles, united
-from nwp.text.tokenizer import normalize, tokenize
+from nwp.text.tokenizer import RAW_WORD, normalize, tokenize
 
 SWITCH = 0.01
 BETWEEN = 0.1
@@ -37,7 +36,6 @@ BETWEEN = 0.1
 # Only words of the last 250 to 500 characters tell the language: those before have long been outvoted.
 WINDOW = 250
 _KEPT = 512  # words in their places, of which it is remembered what they tell
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _LEAST = 1e-30  # what float32 can still tell from nothing
 
 
@@ -106,7 +104,7 @@ class Languages:
         before = split_typed(text)[0]
         start = max(len(before) // WINDOW - 1, 0) * WINDOW
         share = self._start
-        for found in _WORD.finditer(before, start):
+        for found in RAW_WORD.finditer(before, start):
             share = _after(share, self._tells(before[: found.end()]))
         return share
 

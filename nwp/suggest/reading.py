@@ -6,15 +6,14 @@ import re
 from dataclasses import dataclass
 
 from nwp.model.runtime import FloatArray
-from nwp.text.tokenizer import Mark, Tokens, normalize, surfaces_of, tokenize
+from nwp.text.tokenizer import RAW_WORD, SENTENCE_ENDS, Tokens, normalize, surfaces_of, tokenize
 
 # Only the last one to two blocks of characters (about 200 to 350 words) are read.
 BLOCK = 1000
 
-_SENTENCE_ENDS = {Mark.PERIOD, Mark.QUESTION, Mark.EXCLAMATION, Mark.LINE}
 _SPACE = re.compile(r"\s")
 # Looked for from the end backwards, so that a long text costs no more than its last word.
-_WORD_REVERSED = re.compile(r"['’]?[^\W_]+(?:['’][^\W_]+)*")
+_WORD_REVERSED = re.compile(rf"['’]?{RAW_WORD.pattern}")
 
 
 @dataclass(frozen=True)
@@ -79,8 +78,8 @@ def wants_capital(before: str, typed: str, tokens: Tokens, cut: int) -> bool:
     if not typed and not before.strip():
         return True
     first = not cut
-    if not tokens.words or tokens.marks[-1] not in _SENTENCE_ENDS:
+    if not tokens.words or tokens.marks[-1] not in SENTENCE_ENDS:
         return False
-    starts = [first, *(mark in _SENTENCE_ENDS for mark in tokens.marks[1:-1])]
+    starts = [first, *(mark in SENTENCE_ENDS for mark in tokens.marks[1:-1])]
     surfaces = surfaces_of(before[cut:])
     return any(s and w[0].isupper() for s, w in zip(starts, surfaces, strict=True))

@@ -20,11 +20,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from nwp.suggest.slips import FloatArray, Index
-from nwp.text.tokenizer import WORD, normalize
+from nwp.text.tokenizer import RAW_WORD, WORD, normalize
 
 # A time, a date, a version: digits with marks between them are one thing to whoever types it again.
 _DIGITS = r"\d++(?:[.:,/-]\d++)+(?![^\W_])"
-_ITEM = re.compile(rf"({_DIGITS})|[^\W_]+(?:['’][^\W_]+)*")
+_ITEM = re.compile(rf"({_DIGITS})|{RAW_WORD.pattern}")
 _BEGUN = re.compile(r"(?<![^\W_])(?:\d++[.:,/-])+$")
 _LONGEST = 40  # characters of a word that is worth offering
 _NEAR = 64  # characters before the half-typed word in which a number begins

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Flags = npt.NDArray[np.bool_]
 
 WORD = re.compile(r"([^\W_]+(?:'[^\W_]+)*)")
-_RAW_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+RAW_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")  # in a message as it stands
 # An e-mail address is looked for only where a run of characters begins: a long one takes no n² steps.
 _ADDRESS = re.compile(r"(?:https?://|www\.)\S+|(?<![^\s@])[^\s@]+@[^\s@]+\.[^\s@]+")
 _FACE = re.compile(r"[:;=]'?-?[)(\]\[/|\\*]|\^_?\^")  # those without letters or digits
@@ -52,6 +52,7 @@ class Mark(enum.IntEnum):
 
 
 MARKS = len(Mark)
+SENTENCE_ENDS = frozenset({Mark.PERIOD, Mark.QUESTION, Mark.EXCLAMATION, Mark.LINE})
 
 _BY_CHARACTER = {
     ",": Mark.COMMA, "、": Mark.COMMA, "，": Mark.COMMA,
@@ -102,7 +103,7 @@ def surfaces_of(message: str) -> list[str]:
     A few characters change their length when lower-cased ("İ"); a message in which that moves the
     words gives the lower-cased ones.
     """
-    surfaces: list[str] = _RAW_WORD.findall(message)
+    surfaces: list[str] = RAW_WORD.findall(message)
     if message.isascii():
         return surfaces
     surfaces = [s.replace("’", "'") for s in surfaces]
