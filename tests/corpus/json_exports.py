@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 import pytest
 from hypothesis import strategies as st
+from reading import said
 
 from nwp.corpus.lines import clean, clean_name
 from nwp.corpus.readers import discord, matrix, messenger, telegram
@@ -75,11 +76,6 @@ _any_json = st.recursive(
 )
 
 
-def said(messages: Iterable[Message]) -> list[tuple[str, str]]:
-    """Who said what."""
-    return [(message.user, message.text) for message in messages]
-
-
 def _opened(data: bytes | dict[str, bytes], tally: Tally, use: Callable[[Source], Any]) -> Any:
     """What `use` makes of a file, or of a folder of files by their paths."""
     with tempfile.TemporaryDirectory() as folder:
@@ -114,6 +110,21 @@ def recognised(data: bytes | dict[str, bytes]) -> list[str]:
         data, Tally(), lambda source: [r.name for r in READERS if r.recognises(source)]
     )
     return found
+
+
+def check_read(
+    reader: Reader,
+    spelling: str,
+    value: Any,
+    expected: list[tuple[str, str]],
+    skipped: dict[str, int],
+) -> Tally:
+    """An export in this spelling is known, read, and what is left out is counted, in what is returned."""
+    data, tally = SPELLINGS[spelling](value), Tally()
+    assert recognised(data) == [reader.name]
+    assert said(read(reader, data, tally)) == expected
+    assert tally.skipped == skipped
+    return tally
 
 
 def _places(value: Any, place: Place = ()) -> Iterator[Place]:

@@ -16,16 +16,17 @@ from json_exports import (
     check_bytes,
     check_cut,
     check_memory,
+    check_read,
     check_spoilt,
     names,
     read,
     real,
     recognised,
-    said,
     spelt,
     spoilt,
     texts,
 )
+from reading import said
 
 from nwp.corpus.readers import discord, fields
 from nwp.corpus.readers.base import ReadOptions
@@ -164,11 +165,7 @@ READ: dict[str, tuple[Any, list[tuple[str, str]], dict[str, int]]] = {
 @pytest.mark.parametrize("spelling", SPELLINGS)
 @pytest.mark.parametrize("name", READ)
 def test_each_form_is_read_and_what_is_left_out_is_counted(name: str, spelling: str) -> None:
-    value, expected, skipped = READ[name]
-    data, tally = SPELLINGS[spelling](value), Tally()
-    assert recognised(data) == ["discord"]
-    assert said(read(READER, data, tally)) == expected
-    assert tally.skipped == skipped
+    check_read(READER, spelling, *READ[name])
 
 
 @pytest.mark.parametrize(

@@ -5,26 +5,22 @@ import os
 import tempfile
 import zipfile
 from datetime import UTC, date, datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from reading import read_with, takes
 
-from nwp.corpus.readers.base import ReadOptions
 from nwp.corpus.readers.irc import reader as irc
 from nwp.corpus.readers.irc.dates import named_date, told_date
-from nwp.corpus.source import open_source
 from nwp.corpus.types import Message, Tally
 from nwp.errors import NwpError
 
+read, recognised = partial(read_with, irc.READER), partial(takes, irc.READER)
+
 _FOLDER = Path(os.environ.get("NWP_SHARED", ""), "formats")
-
-
-def read(path: Path, tally: Tally | None = None) -> list[Message]:
-    tally = tally or Tally()
-    with open_source(path, tally) as source:
-        return list(irc.READER.read(source, tally, ReadOptions()))
 
 
 def read_log(
@@ -38,11 +34,6 @@ def read_log(
     return [
         (m.user, m.text, m.time.isoformat(" ") if m.time else None) for m in found
     ], tally.skipped
-
-
-def recognised(path: Path) -> bool:
-    with open_source(path, Tally()) as source:
-        return irc.READER.recognises(source)
 
 
 STYLES: dict[str, tuple[str, list[tuple[str, str, str | None]], dict[str, int]]] = {

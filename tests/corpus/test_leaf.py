@@ -4,33 +4,20 @@ import json
 import os
 import tempfile
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from reading import read_with, said, takes
 
-from nwp.corpus.readers.base import ReadOptions
 from nwp.corpus.readers.leaf import READER
-from nwp.corpus.source import open_source
 from nwp.corpus.types import Message, Tally
 from nwp.errors import BadCorpus, NwpError
 
-
-def read(path: Path, tally: Tally | None = None) -> list[Message]:
-    tally = tally or Tally()
-    with open_source(path, tally) as source:
-        return list(READER.read(source, tally, ReadOptions()))
-
-
-def pairs(messages: list[Message]) -> list[tuple[str, str]]:
-    return [(m.user, m.text) for m in messages]
-
-
-def recognised(path: Path) -> bool:
-    with open_source(path, Tally()) as source:
-        return READER.recognises(source)
+read, recognised = partial(read_with, READER), partial(takes, READER)
 
 
 def saved(path: Path, **users: Any) -> Path:
@@ -47,7 +34,7 @@ def test_plain_texts_are_messages(tmp_path: Path) -> None:
         tmp_path / "a.json", ann={"x": ["hello there", " hi "], "y": [0, 1]}, ben={"x": ["x"]}
     )
     assert recognised(path)
-    assert pairs(read(path)) == [("ann", "hello there"), ("ann", "hi"), ("ben", "x")]
+    assert said(read(path)) == [("ann", "hello there"), ("ann", "hi"), ("ben", "x")]
 
 
 def test_windows_of_words_are_one_comment_each(tmp_path: Path) -> None:
@@ -108,7 +95,7 @@ SPEECH = "Good morrow to you, sir. Is the kettle on? " * 3 + "Then let us have o
 
 def test_windows_of_characters_are_put_together_and_cut_into_sentences(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.json", ann=windows(SPEECH), ben=windows(SPEECH[:81]))
-    found = pairs(read(path))
+    found = said(read(path))
     assert [pair for pair in found if pair[0] == "ann"] == [
         *[("ann", "Good morrow to you, sir."), ("ann", "Is the kettle on?")] * 3,
         ("ann", "Then let us have our tea together!"),
@@ -120,7 +107,7 @@ def test_a_gap_between_windows_ends_a_message(tmp_path: Path) -> None:
     one, other = windows("a" * 30 + "b" * 60), windows("c" * 50 + "d" * 50)
     tally = Tally()
     data = {key: one[key] + other[key] for key in "xy"}
-    found = pairs(read(saved(tmp_path / "a.json", ann=data), tally))
+    found = said(read(saved(tmp_path / "a.json", ann=data), tally))
     assert found == [("ann", "a" * 30 + "b" * 60), ("ann", "c" * 50 + "d" * 50)]
     assert tally.remarks == {"gap in a text": 1}
 
@@ -136,7 +123,7 @@ def test_a_gap_between_windows_ends_a_message(tmp_path: Path) -> None:
     ],
 )
 def test_texts_with_labels_are_no_windows(tmp_path: Path, data: Any) -> None:
-    found = pairs(read(saved(tmp_path / "a.json", ann=data)))
+    found = said(read(saved(tmp_path / "a.json", ann=data)))
     assert found == [("ann", text) for text in data["x"]]
 
 
@@ -154,7 +141,7 @@ def test_one_user_in_several_files_is_one_and_training_comes_first(tmp_path: Pat
     (tmp_path / "readme.md").write_text("not read")
     tally = Tally()
     assert recognised(tmp_path)
-    assert pairs(read(tmp_path, tally)) == [("ann", "first"), ("ann", "second"), ("ann", "third")]
+    assert said(read(tmp_path, tally)) == [("ann", "first"), ("ann", "second"), ("ann", "third")]
     assert tally.skipped == {"other file": 1}
 
 
@@ -164,7 +151,7 @@ def test_what_was_later_split_is_not_read_twice(tmp_path: Path) -> None:
     saved(tmp_path / "train" / "a.json", ann={"x": ["first"]})
     saved(tmp_path / "test" / "a.json", ann={"x": ["second"]})
     tally = Tally()
-    assert pairs(read(tmp_path, tally)) == [("ann", "first"), ("ann", "second")]
+    assert said(read(tmp_path, tally)) == [("ann", "first"), ("ann", "second")]
     assert tally.skipped == {"duplicate": 1}
 
 
@@ -197,7 +184,7 @@ def test_half_a_file_is_an_error_unless_one_is_lenient(tmp_path: Path) -> None:
     with pytest.raises(BadCorpus, match=r"a\.json is no JSON, or only half"):
         read(path)
     tally = Tally(lenient=True)
-    assert pairs(read(path, tally)) == [("ann", "first")]
+    assert said(read(path, tally)) == [("ann", "first")]
     assert tally.skipped == {"half a file": 1}
 
 
@@ -260,4 +247,4 @@ def test_a_real_file_gives_what_a_person_counted(name: str) -> None:
     assert len(found) == expected["messages"]
     assert {m.user for m in found} == set(expected["author_names"])
     ends = [(expected[end]["author"], expected[end]["text"]) for end in ("first", "last")]
-    assert [pairs(found)[0], pairs(found)[-1]] == ends
+    assert [said(found)[0], said(found)[-1]] == ends

@@ -9,35 +9,26 @@ import zipfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.message import EmailMessage
+from functools import partial
 from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from reading import read_with, takes
 
-from nwp.corpus.readers.base import ReadOptions
 from nwp.corpus.readers.mail import reader as mbox
 from nwp.corpus.readers.mail.html import html_text
 from nwp.corpus.readers.mail.parts import read_part, text_of, unflowed
 from nwp.corpus.readers.mail.replies import own_words
-from nwp.corpus.source import open_source
 from nwp.corpus.types import Message, Tally
 from nwp.errors import NwpError
+
+read, recognised = partial(read_with, mbox.READER), partial(takes, mbox.READER)
 
 _FOLDER = Path(os.environ.get("NWP_SHARED", ""), "formats")
 _LINE = b"From ann@host.example Sat Jan 31 12:34:56 2009\n"
 _HEAD = b"From: Ann <ann@host.example>\nDate: Sat, 31 Jan 2009 12:34:56 +0100\nSubject: x\n"
-
-
-def read(path: Path, tally: Tally | None = None) -> list[Message]:
-    tally = tally or Tally()
-    with open_source(path, tally) as source:
-        return list(mbox.READER.read(source, tally, ReadOptions()))
-
-
-def recognised(path: Path) -> bool:
-    with open_source(path, Tally()) as source:
-        return mbox.READER.recognises(source)
 
 
 def texts(folder: Path, data: bytes, tally: Tally | None = None) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from reading import takes
 
 from nwp.corpus.readers.base import ReadOptions
 from nwp.corpus.readers.signal.reader import READER
@@ -377,8 +378,7 @@ def test_a_line_that_is_no_json_is_named_or_skipped(tmp_path: Path) -> None:
 def test_other_files_are_not_taken_for_it(tmp_path: Path, text: str) -> None:
     path = tmp_path / "a"
     path.write_text(text, encoding="utf-8")
-    with open_source(path, Tally()) as source:
-        assert not READER.recognises(source)
+    assert not takes(READER, path)
 
 
 JUNK = st.recursive(

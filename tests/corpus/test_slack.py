@@ -6,18 +6,20 @@ import re
 import tempfile
 import zipfile
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from reading import read_with, takes
 
-from nwp.corpus.readers.base import ReadOptions
 from nwp.corpus.readers.slack import READER, plain
-from nwp.corpus.source import open_source
 from nwp.corpus.types import Message, Tally
 from nwp.errors import BadCorpus, NwpError
+
+read, recognised = partial(read_with, READER), partial(takes, READER)
 
 USERS = [
     {"id": "U1", "name": "ann.l", "real_name": "Ann Lee", "profile": {"display_name": "annie"}},
@@ -27,17 +29,6 @@ USERS = [
 ]
 AT = datetime(2024, 1, 31, 10, 0, tzinfo=UTC)
 TS = f"{AT.timestamp():.0f}.000000"
-
-
-def read(path: Path, tally: Tally | None = None) -> list[Message]:
-    tally = tally or Tally()
-    with open_source(path, tally) as source:
-        return list(READER.read(source, tally, ReadOptions()))
-
-
-def recognised(path: Path) -> bool:
-    with open_source(path, Tally()) as source:
-        return READER.recognises(source)
 
 
 def export(folder: Path, days: dict[str, Any], **lists: Any) -> Path:

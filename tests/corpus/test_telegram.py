@@ -13,16 +13,17 @@ from json_exports import (
     check_bytes,
     check_cut,
     check_memory,
+    check_read,
     check_spoilt,
     names,
     read,
     real,
     recognised,
-    said,
     spelt,
     spoilt,
     texts,
 )
+from reading import said
 
 from nwp.corpus.readers.telegram import READER
 from nwp.corpus.types import Message, Tally
@@ -216,12 +217,7 @@ READ: dict[str, tuple[Any, list[tuple[str, str]], dict[str, int]]] = {
 @pytest.mark.parametrize("spelling", SPELLINGS)
 @pytest.mark.parametrize("name", READ)
 def test_each_form_is_read_and_what_is_left_out_is_counted(name: str, spelling: str) -> None:
-    value, expected, skipped = READ[name]
-    data, tally = SPELLINGS[spelling](value), Tally()
-    assert recognised(data) == ["telegram"]
-    assert said(read(READER, data, tally)) == expected
-    assert tally.skipped == skipped
-    assert tally.remarks == {}
+    assert check_read(READER, spelling, *READ[name]).remarks == {}
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from reading import said, takes
 
 from nwp.corpus.lines import decode
 from nwp.corpus.readers.base import ReadOptions
@@ -31,10 +32,6 @@ def chat(folder: Path, *lines: str, tally: Tally | None = None, **options: objec
     path = folder / "chat.txt"
     path.write_text("\n".join(lines), encoding="utf-8", newline="")
     return read(path, tally, **options)
-
-
-def said(messages: list[Message]) -> list[tuple[str, str]]:
-    return [(message.user, message.text) for message in messages]
 
 
 # Headers as phones write them: that of 31 December 2020, 23:05:09, and of 7 January 2021, 00:30:00.
@@ -486,8 +483,7 @@ def test_a_zip_as_it_is_exported_is_read(tmp_path: Path) -> None:
 def test_other_files_are_not_taken_for_it(tmp_path: Path, text: str) -> None:
     path = tmp_path / "a.txt"
     path.write_text(text)
-    with open_source(path, Tally()) as source:
-        assert not READER.recognises(source)
+    assert not takes(READER, path)
 
 
 WORDS = st.sampled_from(
