@@ -11,10 +11,21 @@ import numpy as np
 
 from nwp.model.bundle import Bundle
 from nwp.model.config import ModelConfig
+from nwp.model.runtime import Runtime, State
 from nwp.text.tokenizer import words_of
 from nwp.text.vocabulary import FIRST_WORD, Vocabulary
 
 GERMAN = Path(__file__).with_name("german.jsonl")
+
+
+class Counting(Runtime):
+    """How many steps the model has taken."""
+
+    steps = 0
+
+    def step(self, state: State, word: int, mark: int) -> State:
+        self.steps += 1
+        return super().step(state, word, mark)
 
 
 def german() -> list[str]:

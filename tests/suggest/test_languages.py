@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from counted import bundle_of, german_bundle, random_bundle
+from counted import Counting, bundle_of, german_bundle, random_bundle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nwp.errors import BadBundle, BadInput, BadSettings
 from nwp.files import shipped
 from nwp.model.bundle import Bundle, load_bundle
-from nwp.model.runtime import FloatArray, Runtime, State
+from nwp.model.runtime import FloatArray, Runtime
 from nwp.personal.store import Personal
 from nwp.personal.suggesting import PersonalSuggester
 from nwp.serve.models import models_of
@@ -51,14 +51,6 @@ def both() -> Languages:
     if not (shipped("models") / "sample").is_dir():
         pytest.skip("no bundle ships with this checkout: models/sample is not there")
     return languages(load_bundle(shipped("models") / "sample"), german_bundle())
-
-
-class Counting(Runtime):
-    steps = 0
-
-    def step(self, state: State, word: int, mark: int) -> State:
-        self.steps += 1
-        return super().step(state, word, mark)
 
 
 # Which language is noticed.

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
+from counted import Counting
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nwp.errors import BadInput
 from nwp.model.bundle import Bundle
 from nwp.model.config import ModelConfig
-from nwp.model.runtime import FloatArray, Runtime, State
+from nwp.model.runtime import FloatArray, Runtime
 from nwp.suggest.reading import BLOCK, split_typed
 from nwp.suggest.suggester import Suggester
 from nwp.text.tokenizer import WORD
@@ -71,14 +72,6 @@ EXACT = suggester(random_weights(), exact=True)
 
 def words(text: str, k: int = 3) -> list[str]:
     return [s.word for s in SKEWED.suggest(text, k)]
-
-
-class Counting(Runtime):
-    steps = 0
-
-    def step(self, state: State, word: int, mark: int) -> State:
-        self.steps += 1
-        return super().step(state, word, mark)
 
 
 # What is completed, what follows.
