@@ -45,6 +45,7 @@ def train(
     uplink: joint.Uplink = "fp32",
     downlink: joint.Downlink = "fp32",
     server_learning_rate: joint.ServerLearningRate = 0.03,
+    server_schedule: joint.ServerSchedule = "constant",
     member_share: joint.MemberShare = 0.5,
     averaging: joint.Averaging = 0.0,
     validate_every: joint.ValidateEvery = 5,
@@ -72,6 +73,7 @@ def train(
     from nwp.federated.compression import Compression
     from nwp.federated.local import LocalWork
     from nwp.federated.optimizers import ServerOptimizer
+    from nwp.federated.schedules import Schedule
     from nwp.tasks.joint import JointOptions, base_of, train_jointly
     from nwp.tasks.train import TrainOptions
     from nwp.workers.network import Patience
@@ -85,6 +87,7 @@ def train(
         dropout=dropout,
         local=LocalWork(epochs, batch, learning_rate, clip_norm=clip_norm, precision=precision),
         server=ServerOptimizer("fedadam", learning_rate=server_learning_rate, averaging=averaging),
+        server_schedule=Schedule(server_schedule),
         compression=Compression.chosen(downlink, uplink, None),
         rounds=rounds,
         cohort=cohort,

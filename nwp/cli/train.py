@@ -69,6 +69,7 @@ def train(
     weight_cap: learning.WeightCap = 0,
     server_optimizer: learning.ServerOptimizer = "fedadam",
     server_learning_rate: learning.ServerLearningRate = 0.03,
+    server_schedule: learning.ServerSchedule = "constant",
     momentum: learning.Momentum = 0.9,
     beta2: learning.Beta2 = 0.99,
     epsilon: learning.Epsilon = 1e-3,
@@ -114,7 +115,7 @@ def train(
     from nwp.tasks.tracking import chosen_trackers
     from nwp.tasks.train import TrainOptions, train_bundle
 
-    usual = algorithm_of(algorithm)
+    usual, falls = algorithm_of(algorithm), (warmup, final_share, step_rounds, step_factor)
     options = TrainOptions(
         workers=workers,
         held_out=held_out,
@@ -148,7 +149,11 @@ def train(
         weighting=Weighting(
             weights or ("equal" if sampling == "size" else usual.weights), weight_cap
         ),
-        schedule=Schedule(schedule, warmup, final_share, step_rounds, step_factor),
+        schedule=Schedule(schedule, *falls),
+        # A rate that stays is told of by no plan: its warm-up and the like would be of nothing.
+        server_schedule=Schedule()
+        if server_schedule == "constant"
+        else Schedule(server_schedule, *falls),
         compression=Compression.chosen(downlink, uplink, topk),
         rounds=rounds,
         cohort=cohort,

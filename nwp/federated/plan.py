@@ -60,8 +60,9 @@ class TrainPlan:
     way. `participation` tells how users are drawn and waited for. With `member_share` below 1 and three
     workers or more, none of them counts for more than this share of a round, nor has more of the users
     that it draws from (`nwp.federated.bounds`). `run` counts the trainings of a server: one that begins
-    anew is another plan, under which owners have answered nothing yet. As long as these three are as
-    usual, and the server keeps no mean of weights, the plan's text does not mention them. `sizes` is
+    anew is another plan, under which owners have answered nothing yet. `server_schedule` tells how the
+    server's learning rate changes. As long as these four are as usual, and the server keeps no mean of
+    weights, the plan's text does not mention them. `sizes` is
     worker to words, known to the server alone and no part of the plan's text.
     """
 
@@ -85,6 +86,7 @@ class TrainPlan:
     threads: int = 1
     weighting: Weighting = field(default_factory=Weighting)
     schedule: Schedule = field(default_factory=Schedule)
+    server_schedule: Schedule = field(default_factory=Schedule)
     compression: Compression = field(default_factory=Compression)
     participation: Participation = field(default_factory=Participation)
     member_share: float = 1.0
@@ -96,9 +98,9 @@ class TrainPlan:
             raise BadSettings("rounds, validate_every, groups and threads must be 1 or more")
         if min(self.cohort, self.patience, self.seed, self.run) < 0 or not 0 < self.quorum <= 1:
             raise BadSettings("cohort, patience, seed and run must be 0 or more, quorum in (0, 1]")
-        if self.schedule.warmup > self.rounds:
+        if (warmup := max(self.schedule.warmup, self.server_schedule.warmup)) > self.rounds:
             raise BadSettings(
-                f"a warm-up of {self.schedule.warmup} rounds in a run of {self.rounds}",
+                f"a warm-up of {warmup} rounds in a run of {self.rounds}",
                 "Let it be shorter than the run.",
             )
         if self.aggregation == "scaffold" and self.weighting.by != "equal":
@@ -178,6 +180,11 @@ class TrainPlan:
         """What a user does in round `number`, with that round's learning rate."""
         rate = learning_rate(self.schedule, self.local.learning_rate, number, self.rounds)
         return dataclasses.replace(self.local, learning_rate=rate)
+
+    def serving(self, number: int) -> ServerOptimizer:
+        """The server's optimizer in round `number`, with that round's learning rate."""
+        rate = learning_rate(self.server_schedule, self.server.learning_rate, number, self.rounds)
+        return dataclasses.replace(self.server, learning_rate=rate)
 
     @property
     def downlink(self) -> Code:

@@ -25,6 +25,7 @@ _PARTS = {
     "server": ServerOptimizer,
     "weighting": Weighting,
     "schedule": Schedule,
+    "server_schedule": Schedule,
     "compression": Compression,
     "participation": Participation,
 }
@@ -46,6 +47,8 @@ def plan_text(plan: Plan) -> str:
         del content["sizes"]
         if plan.participation == Participation():
             del content["participation"]
+        if plan.server_schedule == Schedule():
+            del content["server_schedule"]
         if plan.member_share == 1:
             del content["member_share"]
         if not plan.server.averaging:
@@ -75,7 +78,12 @@ def read_plan(text: str) -> Plan:
         if "words" in content:
             content["words"] = tuple(content["words"])
         if kind is TrainPlan:
-            usual = {"participation": Participation(), "member_share": 1.0, "sizes": {}}
+            usual = {
+                "participation": Participation(),
+                "server_schedule": Schedule(),
+                "member_share": 1.0,
+                "sizes": {},
+            }
             content = usual | content
         if kind in (SurveyPlan, TrainPlan):
             content = {"run": 0, **content}

@@ -102,7 +102,8 @@ def _rounds(
         counted = at_first = Replies({})
         weights, optimizer = state.weights, state.optimizer
         if aggregate is not NO_UPDATE:
-            weights, optimizer = optimizers.step(plan.server, optimizer, weights, aggregate.update)
+            rule = plan.serving(number)
+            weights, optimizer = optimizers.step(rule, optimizer, weights, aggregate.update)
         state = after(
             state,
             number=number,

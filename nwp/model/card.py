@@ -45,10 +45,10 @@ perplexity. Validation is the ninth tenth of each user's messages, in order of t
 ## Training
 
 - {training["rounds"]} rounds, {training["cohort"]} users a round, {training["epochs"]} local epoch(s), \
-{_batches(training["batch"])}, learning rate {training["learning_rate"]}{_scheduled(training)}
+{_batches(training["batch"])}, learning rate {training["learning_rate"]}{_scheduled(training, "schedule")}
 - {_algorithm(training)}
 - server optimizer {training["optimizer"]}, learning rate {training["server_learning_rate"]}\
-{_averaged(training)}{_compressed(training)}
+{_scheduled(training, "server_schedule")}{_averaged(training)}{_compressed(training)}
 - seed {training["seed"]}; plan {training["plan"][:16]}{start}{_devices(about)}
 
 To make it again: `{about["command"]}`
@@ -174,8 +174,9 @@ def _batches(size: int) -> str:
     return f"batches of {size}" if size else "all of a user's messages in one step"
 
 
-def _scheduled(training: Mapping[str, Any]) -> str:
-    schedule = training.get("schedule", "constant")
+def _scheduled(training: Mapping[str, Any], whose: str) -> str:
+    """How that rate changed, if it did. Older bundles do not tell of the server's: it was constant."""
+    schedule = training.get(whose, "constant")
     return "" if schedule == "constant" else f" ({schedule})"
 
 

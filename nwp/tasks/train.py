@@ -74,6 +74,7 @@ class TrainOptions:
     algorithm: str = "fedavg"
     weighting: Weighting = Weighting()
     schedule: Schedule = Schedule()
+    server_schedule: Schedule = Schedule()
     compression: Compression = Compression()
     rounds: int = 60
     cohort: int = 0

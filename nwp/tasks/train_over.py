@@ -129,6 +129,7 @@ def _plan(sim: Federation, options: TrainOptions, bundle: Bundle) -> TrainPlan:
         aggregation=algorithm(options.algorithm).aggregation,
         weighting=options.weighting,
         schedule=options.schedule,
+        server_schedule=options.server_schedule,
         compression=options.compression,
         rounds=options.rounds,
         cohort=options.cohort or max(8, users // 20),

@@ -117,6 +117,7 @@ def _training(plan: TrainPlan) -> dict[str, Any]:
         "schedule": schedule_text(plan.schedule),
         "optimizer": plan.server.name,
         "server_learning_rate": plan.server.learning_rate,
+        "server_schedule": schedule_text(plan.server_schedule),
         "averaging": plan.server.averaging,
         "downlink": plan.compression.down,
         "uplink": plan.compression.up,

@@ -496,6 +496,11 @@ OTHERS: dict[str, tuple[tuple[object, ...], dict[str, object], str]] = {
         {"schedule": "step, times 0.25 every 2 rounds"},
         "learning rate 4.0 (step, times 0.25 every 2 rounds)",
     ),
+    "server schedule": (
+        ("--server-schedule", "cosine", "--final-share", 0.2),
+        {"server_schedule": "cosine to 0.2 of it", "schedule": "constant"},
+        "learning rate 0.03 (cosine to 0.2 of it)",
+    ),
     "one step an epoch": (("--batch", 0, "--epochs", 2), {"batch": 0, "epochs": 2}, "one step"),
 }
 

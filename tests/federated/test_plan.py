@@ -106,6 +106,7 @@ def test_a_plan_comes_back_as_it_was_written(plan):
         QueryPlan("size"),
         QueryPlan("unknown", words=WORDS),
         TrainPlan(MODEL, WORDS, {}, {}, server=ServerOptimizer(averaging=0.5)),
+        TrainPlan(MODEL, WORDS, {}, {}, server_schedule=Schedule("cosine")),
         TrainPlan(MODEL, WORDS, {}, {}, LocalWork(learning_rate=1), ServerOptimizer(momentum=0)),
     ],
     ids=[
@@ -116,6 +117,7 @@ def test_a_plan_comes_back_as_it_was_written(plan):
         "query",
         "unknown",
         "averaging",
+        "server schedule",
         "whole numbers for floats",
     ],
 )
@@ -185,6 +187,8 @@ OTHER: dict[str, list[Plan]] = {
         *changed(TRAIN, "weighting", cap=101),
         dataclasses.replace(TRAIN, weighting=Weighting("equal")),
         *changed(TRAIN, "schedule", name="linear", warmup=3, final=0.5, every=4, factor=0.5),
+        dataclasses.replace(TRAIN, server_schedule=Schedule("cosine")),
+        dataclasses.replace(TRAIN, server_schedule=Schedule("cosine", final=0.2)),
         *changed(TRAIN, "compression", down="bf16", up="int8", share=0.02),
         *(
             dataclasses.replace(TRAIN, **{name: value})
@@ -519,6 +523,7 @@ def test_a_changed_character_is_refused_or_is_another_plan_in_canonical_form(pla
         {"surfaces": {"the": "a"}},
         {"model": dataclasses.replace(MODEL, first_output=2)},
         {"schedule": Schedule(warmup=8)},
+        {"server_schedule": Schedule("linear", warmup=8)},
         {"aggregation": "scaffold", "weighting": Weighting()},
     ],
     ids=str,
@@ -600,3 +605,11 @@ def test_a_rounds_work_is_the_plans_with_that_rounds_rate():
     assert TRAIN.work(5) == dataclasses.replace(TRAIN.local, learning_rate=0.1875)
     plain = dataclasses.replace(TRAIN, schedule=Schedule())
     assert all(plain.work(number) == TRAIN.local for number in range(1, 8))
+
+
+def test_the_servers_rate_is_that_of_the_round_and_stays_where_nothing_is_said():
+    assert all(TRAIN.serving(number) == TRAIN.server for number in range(1, 8))
+    falling = dataclasses.replace(TRAIN, server_schedule=Schedule("linear", final=0.5))
+    rates = [falling.serving(number).learning_rate for number in (1, 4, 7)]
+    assert rates == pytest.approx([0.03, 0.0225, 0.015])
+    assert all(falling.work(number) == TRAIN.work(number) for number in range(1, 8))

@@ -168,6 +168,20 @@ def test_each_round_is_trained_at_its_own_rate(tmp_path, in_memory, users):
         assert state.weights == pytest.approx(received, abs=1e-6)
 
 
+def test_the_servers_rate_falls_from_round_to_round(tmp_path, in_memory, users):
+    """FedAvg with a server rate of 1, a half and a quarter is so much of each round's average update."""
+    plan = make_plan(rounds=3, server_schedule=Schedule("step", every=1, factor=0.5))
+    states, _ = run_all(tmp_path, plan, in_memory(plan, users))
+    received = weights_at_start()
+    for state, rate in zip(states, (1.0, 0.5, 0.25), strict=True):
+        checkpoint = Checkpoint(tmp_path / "x", "p")
+        aggregate, _ = run_round(
+            plan, averaging.MEAN, state.number, received, in_memory(plan, users), checkpoint
+        )
+        received = received + np.float32(rate) * aggregate.update
+        assert state.weights == pytest.approx(received, abs=1e-6)
+
+
 def test_validation_comes_every_so_many_rounds_and_after_the_last(tmp_path, in_memory, users):
     plan = make_plan(rounds=5, validate_every=2)
     validate = Perplexities(*[9, 8, 7, 6, 5])

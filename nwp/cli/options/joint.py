@@ -36,6 +36,15 @@ PublicWords = Annotated[
     int, typer.Option("--public-words", min=0, max=20_000, rich_help_panel=_RUN)
 ]
 ServerLearningRate = Annotated[float, typer.Option("--server-learning-rate", rich_help_panel=_RUN)]
+ServerSchedule = Annotated[
+    str,
+    typer.Option(
+        "--server-schedule",
+        metavar="constant|linear|cosine|step|inverse-sqrt",
+        rich_help_panel=_RUN,
+        help="How that rate falls: to a tenth in the last round (linear, cosine), by half every ten (step).",
+    ),
+]
 MemberShare = Annotated[
     float,
     typer.Option(

@@ -122,6 +122,15 @@ ServerOptimizer = Annotated[
 ServerLearningRate = Annotated[
     float, typer.Option("--server-learning-rate", rich_help_panel=_SERVER)
 ]
+ServerSchedule = Annotated[
+    str,
+    typer.Option(
+        "--server-schedule",
+        metavar="constant|linear|cosine|step|inverse-sqrt",
+        rich_help_panel=_SERVER,
+        help="How the server's rate falls; --warmup, --final-share and --step-… are of both.",
+    ),
+]
 Momentum = Annotated[
     float,
     typer.Option(
