@@ -14,7 +14,7 @@ from nwp.cli.reading import read_corpus
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from nwp.tasks.bench import Benchmark, Part, Trained
+    from nwp.tasks.bench_found import Benchmark, Part, Trained
 
 _WORKLOAD, _MODEL = "Workload", "Model"
 # What the parts of a split are called for people.

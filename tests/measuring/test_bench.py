@@ -16,13 +16,8 @@ from nwp.measuring.rounds import RoundTimes
 from nwp.measuring.split import KINDS, Profile
 from nwp.model.config import ModelConfig
 from nwp.tasks import bench as tasks
-from nwp.tasks.bench import (
-    PRESETS,
-    Benchmark,
-    BenchOptions,
-    Trained,
-    in_thousandths,
-)
+from nwp.tasks.bench import PRESETS, BenchOptions
+from nwp.tasks.bench_found import Benchmark, Trained, in_thousandths
 from nwp.text.vocabulary import UNKNOWN
 
 CORE = Hardware("Some CPU", 2, ("avx2",), 2, "2.13.0", 0.1)
