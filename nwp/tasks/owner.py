@@ -18,7 +18,7 @@ from nwp.files import data_home, told, write_atomic
 from nwp.workers.adapter import clients, datasets, peers
 from nwp.workers.attending import Attendant
 from nwp.workers.consent import BY_OWNER, Asked, Consents
-from nwp.workers.datasite import DATA_FILE, Datasite
+from nwp.workers.datasite import Datasite
 from nwp.workers.describing import describe, many
 from nwp.workers.engines import make_engine
 from nwp.workers.ledger import Entry, Ledger
@@ -34,7 +34,7 @@ from nwp.workers.parties import (
     split_transport,
 )
 from nwp.workers.policy import Policy, fault, policy_text, read_policy, trusted
-from nwp.workers.simulation import lines_of, mock_of
+from nwp.workers.private_text import DATA_FILE, lines_of, mock_of
 
 POLICY, LEDGER, SENT = "policy.toml", "ledger.jsonl", "sent"
 _AFTER_THAT = "then do the same again."

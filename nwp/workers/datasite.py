@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import enum
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,77 +13,26 @@ from typing import Any
 
 import numpy as np
 
-from nwp.corpus.readers import jsonl
-from nwp.corpus.split import ByPlace, Part
-from nwp.corpus.store import StoredUsers, store
-from nwp.corpus.types import Tally, nothing_in, with_text
 from nwp.errors import BadInput, BadMessage, NoQuorum, NwpError
-from nwp.evaluation.phases import VALIDATE, validated
-from nwp.evaluation.weighing import WEIGH
+from nwp.evaluation.phases import VALIDATE
 from nwp.federated.memory import Memory
-from nwp.federated.parcel import Envelope, Parcel, Schema, pack, peek, unpack
-from nwp.federated.plan import Plan, SurveyPlan, TrainPlan
+from nwp.federated.parcel import Envelope, Parcel, pack, peek, unpack
+from nwp.federated.plan import Plan, TrainPlan
 from nwp.federated.plan_text import plan_digest, read_plan
 from nwp.federated.protocol import Phase, WorkerSide
 from nwp.files import write_atomic
-from nwp.model.lstm import FloatArray
-from nwp.text.encoded_users import EncodedUsers
-from nwp.text.tokenizer import words_of
-from nwp.text.vocabulary import Encoded
-from nwp.workers.adapter import clients, datasets, plan_jobs
+from nwp.workers.adapter import clients, plan_jobs
 from nwp.workers.channel import Channel, Tap
 from nwp.workers.consent import Changed, Consents
 from nwp.workers.engines import Engine
 from nwp.workers.ledger import Ledger
 from nwp.workers.policy import Policy, cost_of, fault, request_fault
+from nwp.workers.private_text import Private, Side, read_private
+from nwp.workers.refusals import REFUSED, Refusal, Refuse, reason_of
 from nwp.workers.tasks import phases_of
 
-DATA_FILE = "users.jsonl"
 MOST_REFUSED = 1000  # messages a day that are told so; the ledger has a line for each
 _MOST_ECHOED = 200  # characters of what a request that is refused calls itself
-
-
-class Refusal(enum.IntEnum):
-    """Why a worker does not answer. Only the number travels; the words are the reader's own."""
-
-    NOT_APPROVED = 1
-    NO_DATA = 2
-    BAD_REQUEST = 3
-    ALREADY_ANSWERED = 4
-    NO_RESULT = 5
-    TOO_FEW_USERS = 6
-    NOT_ALLOWED = 7
-
-    @property
-    def words(self) -> str:
-        """The reason in words."""
-        return _REASONS[self]
-
-
-_REASONS = {
-    Refusal.NOT_APPROVED: "its owner has not approved this plan",
-    Refusal.NO_DATA: "its private data is gone or can't be read",
-    Refusal.BAD_REQUEST: "the request was damaged or not as agreed",
-    Refusal.ALREADY_ANSWERED: "it has answered this round already",
-    Refusal.NO_RESULT: "what it computed is no finite number",
-    Refusal.TOO_FEW_USERS: "it has too few users with text for that",
-    Refusal.NOT_ALLOWED: "its owner's rules do not allow this request now",
-}
-
-REFUSED = Schema(fields={"reason": int})
-
-
-class _Refuse(NwpError):
-    def __init__(self, reason: Refusal) -> None:
-        super().__init__(reason.words)
-        self.reason = reason
-
-
-def _reason(error: NwpError) -> Refusal:
-    """Why there is no answer, by what was raised while finding one."""
-    if isinstance(error, NoQuorum):
-        return Refusal.TOO_FEW_USERS
-    return error.reason if isinstance(error, _Refuse) else Refusal.BAD_REQUEST
 
 
 @dataclass
@@ -111,7 +59,7 @@ class Datasite:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     pins: dict[str, dict[str, str]] = field(default_factory=dict)
     _plans: dict[str, Plan] = field(default_factory=dict)
-    _private: _Private | None = None
+    _private: Private | None = None
 
     def __post_init__(self) -> None:
         self.channel = Channel(self.client, self.tap)
@@ -167,13 +115,13 @@ class Datasite:
                 return self.consents.approved(digest)
             except (BadInput, BadMessage, Changed) as error:
                 self.tell(f"{error.message}. {error.hint}")
-                raise _Refuse(Refusal.NOT_APPROVED) from error
+                raise Refuse(Refusal.NOT_APPROVED) from error
         pin = self.pins.get(digest)
         job = plan_jobs.find_job(self.client, self.server, pin["job"]) if pin else None
         if not pin or not job or job.status != "approved":
-            raise _Refuse(Refusal.NOT_APPROVED)
+            raise Refuse(Refusal.NOT_APPROVED)
         if plan_jobs.job_digest(job) != pin["digest"]:
-            raise _Refuse(Refusal.NOT_APPROVED)
+            raise Refuse(Refusal.NOT_APPROVED)
         if digest not in self._plans:
             self._plans[digest] = read_plan(plan_jobs.job_plan(job))
         return self._plans[digest]
@@ -222,12 +170,12 @@ class Datasite:
                 norm=_norm(side.plan, reply) if self.keep else None,
                 epsilon=cost_of(side.plan),
             )
-        except (_Refuse, BadMessage, NoQuorum) as error:
+        except (Refuse, BadMessage, NoQuorum) as error:
             if self.consents and self._refused_enough():
                 return None
             job, named = envelope.job[:_MOST_ECHOED], envelope.phase[:_MOST_ECHOED]
             refusal = replace(envelope, kind="refuse", job=job, phase=named)
-            out = pack(refusal, Parcel({"reason": int(_reason(error))}), REFUSED)
+            out = pack(refusal, Parcel({"reason": int(reason_of(error))}), REFUSED)
             if self.consents:
                 self.ledger.write(refusal, out, to=self.server)
         return out
@@ -265,27 +213,27 @@ class Datasite:
         # Round 0 is before the first: the model that training starts from is validated.
         first = 0 if phase is VALIDATE and isinstance(plan, TrainPlan) else 1
         if phase is None or envelope.kind != "ask" or not first <= envelope.round <= rounds:
-            raise _Refuse(Refusal.BAD_REQUEST)
+            raise Refuse(Refusal.BAD_REQUEST)
         if self.ledger.has(envelope):
-            raise _Refuse(Refusal.ALREADY_ANSWERED)
+            raise Refuse(Refusal.ALREADY_ANSWERED)
         _, request = unpack(data, phase.request(plan))
         try:
             private = self._data()
         except (BadInput, OSError) as error:
-            raise _Refuse(Refusal.NO_DATA) from error
+            raise Refuse(Refusal.NO_DATA) from error
         memory = self._memory_of(envelope.job, envelope.round)
-        side = _Side(plan, private, self.engine, memory)
+        side = Side(plan, private, self.engine, memory)
         if reason := self._rules_against(envelope, side, request, len(data)):
             self.tell(f"{envelope.phase} of round {envelope.round} is refused: {reason}")
-            raise _Refuse(Refusal.NOT_ALLOWED)
+            raise Refuse(Refusal.NOT_ALLOWED)
         try:
             memory.begin(first=phase.name == next(iter(phases)))
         except BadInput as error:  # a round that lies too far back
-            raise _Refuse(Refusal.BAD_REQUEST) from error
+            raise Refuse(Refusal.BAD_REQUEST) from error
         return phase, side, request
 
     def _rules_against(
-        self, envelope: Envelope, side: _Side, request: Parcel, size: int
+        self, envelope: Envelope, side: Side, request: Parcel, size: int
     ) -> str | None:
         """What the owner's rules have against a request at this moment, if anything."""
         now = self.clock().astimezone()
@@ -313,23 +261,14 @@ class Datasite:
             if not self.consents:
                 raise
             self.tell(f"{envelope.phase} of round {envelope.round} can't be computed: {error}")
-            raise _Refuse(Refusal.NO_RESULT) from error
+            raise Refuse(Refusal.NO_RESULT) from error
 
     def _memory_of(self, job: str, number: int) -> Memory:
         return Memory(self.memory or self.folder, job, number)
 
-    def _data(self) -> _Private:
+    def _data(self) -> Private:
         """The users' messages, from what the private dataset points to at this moment."""
-        files = datasets.private_files(self.client)
-        if [f.name for f in files] != [DATA_FILE]:
-            raise BadInput("the private dataset does not point to one file of messages")
-        with files[0].open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if self._private is None or self._private.digest != digest:
-            users, _ = store(with_text(jsonl.read(files[0], tally := Tally()), tally))
-            if not users:
-                raise nothing_in("private", tally)
-            self._private = _Private(digest, users)
+        self._private = read_private(self.client, self._private)
         return self._private
 
     def receipt(self, plan: str) -> None:
@@ -340,7 +279,7 @@ class Datasite:
         self._memory_of(plan, 0).forget()
         try:
             self.approved_plan(plan)
-        except _Refuse:
+        except Refuse:
             return
         mine = (self.server, self.pins[plan]["job"])
         job = next(j for j in plan_jobs.jobs(self.client) if (j.submitted_by, j.name) == mine)
@@ -354,7 +293,7 @@ def _packed(envelope: Envelope, reply: Parcel, phase: Phase, side: WorkerSide) -
     try:
         return pack(replace(envelope, kind="answer"), reply, phase.reply(side.plan))
     except BadMessage as error:
-        raise _Refuse(Refusal.NO_RESULT) from error
+        raise Refuse(Refusal.NO_RESULT) from error
 
 
 def _norm(plan: Plan, reply: Parcel) -> float | None:
@@ -362,62 +301,3 @@ def _norm(plan: Plan, reply: Parcel) -> float | None:
     if not isinstance(plan, TrainPlan) or "update" not in reply.arrays:
         return None
     return float(np.linalg.norm(plan.uplink.decode("update", reply.arrays).astype(np.float64)))
-
-
-@dataclass
-class _Private:
-    """The private text as read, by the digest of its file, and what was encoded of it."""
-
-    digest: str
-    users: StoredUsers
-    encoded: dict[tuple[int, str], EncodedUsers] = field(default_factory=dict)
-
-
-@dataclass
-class _Side:
-    """What a phase may use here (`nwp.federated.protocol.WorkerSide`)."""
-
-    plan: Plan
-    private: _Private
-    engine: Engine
-    memory: Memory
-
-    @property
-    def names(self) -> Sequence[str]:
-        return self.private.users.names
-
-    def messages(self, part: str) -> Mapping[str, Sequence[str]]:
-        return Part(self.private.users, part)
-
-    def encoded(self, part: str) -> Sequence[Encoded]:
-        if isinstance(self.plan, SurveyPlan):
-            raise _Refuse(Refusal.BAD_REQUEST)
-        key = (hash(self.plan.words), part)
-        if key not in self.private.encoded:
-            texts = ByPlace(self.messages(part), self.names)
-            self.private.encoded[key] = EncodedUsers(texts, self.plan.vocabulary())
-        return self.private.encoded[key]
-
-    def with_text(self, phase: str, request: Parcel) -> int:
-        """How many different users have any text that an answer to this request is made from. Whoever
-        is named and has none hides nobody."""
-        own = range(len(self.names))
-        asked: Sequence[int] = own
-        if "users" in request.arrays:
-            asked = request.arrays["users"].tolist()
-        elif phase == VALIDATE.name and isinstance(self.plan, TrainPlan):
-            asked = validated(self.plan, len(own))
-        kept_back = phase in (VALIDATE.name, WEIGH.name)
-        texts = self.messages("valid" if kept_back else getattr(self.plan, "part", "train"))
-        return sum(any(map(words_of, texts[self.names[i]])) for i in set(asked) & set(own))
-
-    def run(
-        self, function: Callable[..., Any], shared: FloatArray, tasks: Sequence[tuple[Any, ...]]
-    ) -> Iterator[Any]:
-        return self.engine.run(function, shared, tasks)
-
-    def remember(self, parcel: Parcel) -> None:
-        self.memory.remember(parcel)
-
-    def recall(self) -> Parcel:
-        return self.memory.recall()

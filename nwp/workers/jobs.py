@@ -11,7 +11,7 @@ from nwp.errors import BadMessage
 from nwp.federated.parcel import Envelope, Parcel, peek, unpack
 from nwp.federated.plan import Plan
 from nwp.federated.protocol import Exchange, Phase
-from nwp.workers.datasite import REFUSED, Refusal
+from nwp.workers.refusals import REFUSED, Refusal
 
 
 class Declined(BadMessage):

@@ -6,8 +6,7 @@ This shows the flow and holds everyone to the rules. It is no isolation: all sha
 from __future__ import annotations
 
 import json
-import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,16 +22,16 @@ from nwp.federated.plan import Plan, TrainPlan
 from nwp.federated.plan_text import plan_digest, plan_text
 from nwp.federated.protocol import FOR_ALL, Phase, Replies, Wait
 from nwp.temporary import TemporaryFolder
-from nwp.text.building import public_order
 from nwp.text.tokenizer import words_of
 from nwp.workers.adapter import clients, datasets, peers, plan_jobs, stores
 from nwp.workers.arrivals import response_seconds, take_in
 from nwp.workers.channel import Channel, Tap
-from nwp.workers.datasite import DATA_FILE, Datasite
+from nwp.workers.datasite import Datasite
 from nwp.workers.engines import Engine
 from nwp.workers.engines.computing import keep_memory
 from nwp.workers.jobs import Job, open_answer, request_name
 from nwp.workers.policy import NOTHING, Policy
+from nwp.workers.private_text import DATA_FILE, lines_of, mock_of
 
 SERVER = "server@nwp.example"
 
@@ -217,20 +216,3 @@ class _Exchange:
 
 def _email(worker: str) -> str:
     return f"{worker}@nwp.example"
-
-
-def lines_of(users: Mapping[str, Sequence[str]]) -> Iterator[bytes]:
-    """Messages as JSON lines, a user at a time."""
-    for user, texts in users.items():
-        rows = [{"user": user, "text": text} for text in texts]
-        yield "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
-
-
-def mock_of(name: str) -> Iterator[bytes]:
-    """Made-up messages of the same form, from public words: what the server may look at."""
-    rng, words = random.Random(name), public_order()[:500]
-    users = {
-        f"mock-{i}": [" ".join(rng.choices(words, k=rng.randint(3, 9))) for _ in range(10)]
-        for i in range(1, 4)
-    }
-    return lines_of(users)

@@ -28,7 +28,7 @@ from nwp.workers.adapter import clients, datasets, peers, stores
 from nwp.workers.attending import Attendant
 from nwp.workers.channel import Channel
 from nwp.workers.consent import Consents
-from nwp.workers.datasite import DATA_FILE, REFUSED, Datasite, Refusal
+from nwp.workers.datasite import Datasite
 from nwp.workers.engines import InProcess
 from nwp.workers.folder import FolderStore, open_store
 from nwp.workers.jobs import request_name
@@ -36,7 +36,8 @@ from nwp.workers.members import look_for, with_invited
 from nwp.workers.network import Network, Patience
 from nwp.workers.offers import offer_name, write_offer
 from nwp.workers.policy import Policy
-from nwp.workers.simulation import lines_of, mock_of
+from nwp.workers.private_text import DATA_FILE, lines_of, mock_of
+from nwp.workers.refusals import REFUSED, Refusal
 
 SERVER = "server@lab.example"
 ADA, GRACE = "ada@home.example", "grace@home.example"

@@ -44,9 +44,9 @@ from nwp.tasks.evaluate import EvaluateOptions, evaluate_bundle
 from nwp.text.vocabulary import Vocabulary
 from nwp.workers import channel
 from nwp.workers.adapter import clients, datasets, peers, plan_jobs, stores
-from nwp.workers.datasite import REFUSED, Refusal
 from nwp.workers.engines import InProcess
 from nwp.workers.policy import NOTHING
+from nwp.workers.refusals import REFUSED, Refusal
 from nwp.workers.simulation import SERVER, Job, Simulation
 
 TRAIN = MEAN.steps[0].phase

@@ -17,7 +17,7 @@ from nwp.federated.plan import TrainPlan
 from nwp.federated.rounds import run_round
 from nwp.federated.state import Checkpoint
 from nwp.model.lstm import FloatArray
-from nwp.workers.datasite import Refusal
+from nwp.workers.refusals import Refusal
 from nwp.workers.simulation import Simulation
 
 TRAIN = MEAN.steps[0].phase

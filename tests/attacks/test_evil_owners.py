@@ -48,7 +48,6 @@ from nwp.model.lstm import FloatArray
 from nwp.tasks.cohorts import COHORTS, Recorded, refused_in
 from nwp.workers import attending, ledger, network
 from nwp.workers.channel import Channel
-from nwp.workers.datasite import Refusal
 from nwp.workers.jobs import Job, request_name
 from nwp.workers.offers import (
     HELLO,
@@ -61,6 +60,7 @@ from nwp.workers.offers import (
     write_offer,
 )
 from nwp.workers.policy import Policy
+from nwp.workers.refusals import Refusal
 
 
 @pytest.fixture

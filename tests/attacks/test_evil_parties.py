@@ -44,7 +44,6 @@ from nwp.workers import consent, datasite
 from nwp.workers.adapter import peers
 from nwp.workers.channel import Channel
 from nwp.workers.consent import Changed
-from nwp.workers.datasite import Refusal
 from nwp.workers.describing import describe
 from nwp.workers.jobs import request_name
 from nwp.workers.offers import (
@@ -58,6 +57,7 @@ from nwp.workers.offers import (
 )
 from nwp.workers.parties import Party
 from nwp.workers.policy import OWNERS, Policy, fault
+from nwp.workers.refusals import Refusal
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from nwp.federated.plan import TrainPlan
 from nwp.model.lstm import FloatArray
 from nwp.workers.adapter import clients, peers, stores
 from nwp.workers.channel import Channel
-from nwp.workers.datasite import REFUSED
 from nwp.workers.folder import FolderStore
+from nwp.workers.refusals import REFUSED
 from nwp.workers.simulation import SERVER as IN_SIMULATION
 from nwp.workers.simulation import Simulation
 

@@ -21,14 +21,15 @@ from nwp.workers.adapter import clients, datasets, peers, stores
 from nwp.workers.attending import Attendant
 from nwp.workers.channel import Channel
 from nwp.workers.consent import Consents
-from nwp.workers.datasite import DATA_FILE, Datasite
+from nwp.workers.datasite import Datasite
 from nwp.workers.engines import InProcess
 from nwp.workers.jobs import request_name
 from nwp.workers.members import Member
 from nwp.workers.network import Network, Patience
 from nwp.workers.offers import offer_name, write_offer
 from nwp.workers.policy import Policy
-from nwp.workers.simulation import deal, lines_of, mock_of
+from nwp.workers.private_text import DATA_FILE, lines_of, mock_of
+from nwp.workers.simulation import deal
 
 SERVER = "server@meeting.example"
 TRAIN = MEAN.steps[0].phase

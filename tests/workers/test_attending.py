@@ -17,10 +17,10 @@ from nwp.federated.plan import TrainPlan
 from nwp.federated.plan_text import plan_digest
 from nwp.workers import attending, consent
 from nwp.workers.adapter import datasets, peers
-from nwp.workers.datasite import REFUSED, Refusal
 from nwp.workers.offers import Decision, decision_name, offer_name, read_decision, read_hello
 from nwp.workers.parties import plain
 from nwp.workers.policy import Policy
+from nwp.workers.refusals import REFUSED, Refusal
 
 ONE = "worker-1"
 Gather = Callable[..., Gathering]

@@ -26,9 +26,10 @@ from nwp.federated.protocol import Phase
 from nwp.federated.surveying import SURVEY
 from nwp.workers.adapter import clients, datasets, peers, plan_jobs, stores
 from nwp.workers.adapter.quiet import quiet
-from nwp.workers.datasite import Datasite, Refusal
+from nwp.workers.datasite import Datasite
 from nwp.workers.ledger import Ledger
 from nwp.workers.policy import NOTHING, Policy
+from nwp.workers.refusals import Refusal
 from nwp.workers.simulation import SERVER, Job, Simulation
 
 TRAIN = MEAN.steps[0].phase

@@ -32,8 +32,8 @@ from nwp.text.building import public_order
 from nwp.text.tokenizer import words_of
 from nwp.text.vocabulary import BEGIN, END, FIRST_WORD, UNKNOWN
 from nwp.workers.adapter import stores
-from nwp.workers.datasite import REFUSED
 from nwp.workers.engines import InProcess
+from nwp.workers.refusals import REFUSED
 from nwp.workers.simulation import SERVER, Simulation, deal
 
 K = 3
