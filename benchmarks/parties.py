@@ -29,6 +29,7 @@ from nwp.corpus.types import Corpus
 from nwp.federated.local import LocalWork
 from nwp.federated.optimizers import ServerOptimizer
 from nwp.tasks import joint, owner
+from nwp.tasks.joint_members import JointOptions
 from nwp.tasks.train import TrainOptions, train_bundle
 from nwp.tasks.watching import Watcher
 from nwp.workers.network import Patience
@@ -100,7 +101,7 @@ def _measure(root: Path, size: str, owners: int, rounds: int, processes: int) ->
         left.append(_in_folder(root / "shared"))
 
     began = time.perf_counter()
-    wait = joint.JointOptions(owners, 3600, Patience(grace=60, longest=3600, quorum=1.0))
+    wait = JointOptions(owners, 3600, Patience(grace=60, longest=3600, quorum=1.0))
     joint.train_jointly(
         server, root / "joint", options, wait, command="", watcher=Watcher(round_done=look)
     )

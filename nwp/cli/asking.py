@@ -74,7 +74,8 @@ def train(
     from nwp.federated.local import LocalWork
     from nwp.federated.optimizers import ServerOptimizer
     from nwp.federated.schedules import Schedule
-    from nwp.tasks.joint import JointOptions, base_of, train_jointly
+    from nwp.tasks.joint import base_of, train_jointly
+    from nwp.tasks.joint_members import JointOptions
     from nwp.tasks.train import TrainOptions
     from nwp.workers.network import Patience
 

@@ -97,7 +97,7 @@ def status(home: ServerHome = None, as_json: Json = False) -> None:
 
     Example:  nwp server status --json
     """
-    from nwp.tasks.joint import read_status
+    from nwp.tasks.joint_status import read_status
 
     found = read_status(home_of(home))
     if as_json:

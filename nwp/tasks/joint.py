@@ -66,8 +66,6 @@ from nwp.workers.parties import (
     split_transport,
 )
 
-__all__ = ["JointOptions", "read_status", "train_jointly"]
-
 
 def usual_home() -> Path:
     """Where a server's folder is when nobody says."""

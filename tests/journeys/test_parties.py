@@ -23,12 +23,16 @@ from nwp.federated.optimizers import ServerOptimizer
 from nwp.federated.state import Checkpoint
 from nwp.tasks import joint, owner
 from nwp.tasks.cohorts import rows_of
+from nwp.tasks.joint_members import JointOptions
+from nwp.tasks.joint_status import read_status
 from nwp.tasks.train import TrainOptions, train_bundle
 from nwp.workers.adapter import peers, stores
+from nwp.workers.channel import Channel
 from nwp.workers.engines import InProcess
 from nwp.workers.members import read_members
 from nwp.workers.network import Patience
 from nwp.workers.offers import Decision
+from nwp.workers.parties import alone, read_party
 
 SERVER = "kajsa@lab.example"
 OWNERS = ("ada@home.example", "ben@home.example", "cleo@home.example")
@@ -40,7 +44,7 @@ OPTIONS = TrainOptions(
     embedding=8, hidden=8, public_words=200, vocabulary=500, rounds=3, cohort=6, validate_every=2,
     processes=1,
 )  # fmt: skip
-WAIT = joint.JointOptions(least=3, gather=60, patience=Patience(grace=0.3, decision=60, longest=60))
+WAIT = JointOptions(least=3, gather=60, patience=Patience(grace=0.3, decision=60, longest=60))
 
 
 COMPUTING = threading.Lock()
@@ -183,8 +187,8 @@ def test_over_a_folder_they_train_what_the_simulation_trains(
     assert result["absent"] == {}
     rounds = [row for row in meeting.cohorts() if row["phase"] == "train"]
     assert [row["round"] for row in rounds] == [1, 2, 3]
-    assert joint.read_status(meeting.server)["doing"] == "done"
-    assert not joint.read_status(meeting.server)["running"]
+    assert read_status(meeting.server)["doing"] == "done"
+    assert not read_status(meeting.server)["running"]
 
 
 def test_over_a_store_in_memory_it_is_the_same(
@@ -231,9 +235,9 @@ def test_what_is_left_where_they_meet_does_not_grow_with_rounds_or_runs(meeting:
 
 def owner_outbox(meeting: Meeting, email: str) -> set[str]:
     """Names of the messages by an owner that wait for the server."""
-    client = joint.read_party(meeting.server).connect()
+    client = read_party(meeting.server).connect()
     peers.find_peers(client)
-    return set(joint.Channel(client).names(email))
+    return set(Channel(client).names(email))
 
 
 def test_a_finished_run_gives_its_result_again_and_is_not_begun_over(meeting: Meeting) -> None:
@@ -390,7 +394,7 @@ def test_an_owner_that_stops_is_waited_for_and_comes_back_with_the_same_bytes(
 
 
 def test_without_the_silent_it_goes_on_and_they_take_part_again_later(meeting: Meeting) -> None:
-    wait = joint.JointOptions(3, 60, Patience(answer=0.5, grace=0.2, decision=60, longest=60))
+    wait = JointOptions(3, 60, Patience(answer=0.5, grace=0.2, decision=60, longest=60))
     came = threading.Event()
 
     def watch(sender: str, to: str, name: str, payload: bytes) -> None:
@@ -426,7 +430,7 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_bytes(
     with meeting.at_work():
         with pytest.raises(Interrupted, match="stopped in round 2"):
             meeting.train(tap=tap)
-        assert not joint.read_status(meeting.server)["running"]
+        assert not read_status(meeting.server)["running"]
         result = meeting.train(resume=True)
 
     assert result["resumed_from"] == 1
@@ -436,7 +440,7 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_bytes(
 def test_where_nothing_is_under_way_there_is_nothing_to_stop(meeting: Meeting) -> None:
     with pytest.raises(BadInput, match="no training is under way"):
         joint.stop(meeting.server)
-    assert joint.read_status(meeting.server)["members"][0]["name"] == NAMES[0]
+    assert read_status(meeting.server)["members"][0]["name"] == NAMES[0]
 
 
 def test_waiting_for_members_can_be_stopped(meeting: Meeting) -> None:
@@ -501,7 +505,7 @@ def test_an_owner_with_more_users_than_before_is_warned_of_and_the_run_goes_on(
 
     (warned,) = (text for text in meeting.told[SERVER] if "users now" in text)
     assert f"{OWNERS[0]} has 4 users now, and the run was begun with 3" in warned
-    assert joint.read_status(meeting.server)["round"] == 3
+    assert read_status(meeting.server)["round"] == 3
 
 
 def test_a_run_that_may_not_begin_takes_nothing_from_the_one_that_is_there(
@@ -543,7 +547,7 @@ def test_where_fewer_are_invited_than_must_be_there_nobody_is_waited_for(
     meeting: Meeting,
 ) -> None:
     with pytest.raises(NoQuorum, match="3 members are invited, at least 4"):
-        meeting.train(joint=joint.JointOptions(least=4))
+        meeting.train(joint=JointOptions(least=4))
 
 
 def test_without_approvals_it_ends_and_goes_on_once_they_are_there(
@@ -553,7 +557,7 @@ def test_without_approvals_it_ends_and_goes_on_once_they_are_there(
     for home in homes:
         rules = home / owner.POLICY
         rules.write_text(rules.read_text().replace('approve = "auto"', 'approve = "ask"'))
-    hasty = joint.JointOptions(3, 60, Patience(decision=0.3, longest=60))
+    hasty = JointOptions(3, 60, Patience(decision=0.3, longest=60))
 
     with meeting.at_work():
         with pytest.raises(NoQuorum, match="0 of 3 owners have approved"):
@@ -575,7 +579,7 @@ def test_without_approvals_it_ends_and_goes_on_once_they_are_there(
 
 def test_a_run_goes_on_with_the_words_of_who_is_away_now(meeting: Meeting) -> None:
     stopped_after_one_round(meeting)
-    wait = joint.JointOptions(3, 60, Patience(answer=0.2, grace=0.1, longest=60))
+    wait = JointOptions(3, 60, Patience(answer=0.2, grace=0.1, longest=60))
 
     with meeting.at_work(*OWNERS[:2]):
         result = meeting.train(resume=True, joint=wait)
@@ -597,7 +601,7 @@ def test_two_at_once_in_one_folder_are_told(meeting: Meeting) -> None:
         wait_for(lambda: any("waiting for plans" in t for t in meeting.told[OWNERS[0]]))
         with pytest.raises(BadInput, match="another process is at work"):
             owner.attend(meeting.home(OWNERS[0]))
-    with joint.alone(meeting.server), pytest.raises(BadInput, match="another process is at work"):
+    with alone(meeting.server), pytest.raises(BadInput, match="another process is at work"):
         meeting.train()
 
 
