@@ -74,7 +74,7 @@ def add(
     Example:  nwp worker add my-chat.zip --me Ada
     """
     from nwp.tasks.owner import add_corpus
-    from nwp.workers.describing import many
+    from nwp.wording import many
 
     found = read_corpus(corpus, form, columns, dates, me, skip_bad_lines=skip_bad_lines)
     result = add_corpus(_home(home), found, replace=replace)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nwp.report import words
 from nwp.report.colors import DARK, LIGHT, variables
+from nwp.wording import many
 
 if TYPE_CHECKING:
     import jinja2
@@ -46,7 +47,7 @@ def environment() -> jinja2.Environment:
         "figure": figure,
         "place": place,
     }
-    made.globals["plural"] = words.plural
+    made.globals["plural"] = many
     return made
 
 

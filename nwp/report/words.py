@@ -16,6 +16,7 @@ from nwp.report.data import (
     part,
     rows,
 )
+from nwp.wording import many
 
 _LARGE = 1e12
 
@@ -52,11 +53,6 @@ def duration(seconds: float | None) -> str:
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def plural(count: int, one: str, many: str = "") -> str:
-    """A count with its noun."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
-
-
 def headline(payload: Payload) -> str:
     """One sentence: for how many users, how well, and for the worst tenth of them."""
     summary, users = part(payload, "summary"), number_of_users(payload)
@@ -65,7 +61,7 @@ def headline(payload: Payload) -> str:
     found = (
         f"The model found {_of_hundred(summary['top3'])} of every 100 words within three guesses"
     )
-    whom = f" for {plural(users, 'user')}" if users else ""
+    whom = f" for {many(users, 'user')}" if users else ""
     if (worst := over_users(payload, "top3").get("worst_tenth")) is not None and users > 1:
         return f"{found}{whom}, and {_of_hundred(worst)} for the tenth it serves worst."
     return f"{found}{whom}."
@@ -120,7 +116,7 @@ def describe(payload: Payload) -> dict[str, str]:
     dots = counted(payload, "tokens", "perplexity")
     if dots:
         few = sum(words < FEW for words, _ in dots)
-        found["scatter"] = f"{plural(len(dots), 'user')}, {few:,} of them with under {FEW} words."
+        found["scatter"] = f"{many(len(dots), 'user')}, {few:,} of them with under {FEW} words."
     for by in ("position", "frequency", "length"):
         found[by] = "Among three guesses: " + "; ".join(
             f"{row.get('slice')} {percent(row['top3'], 0)}"

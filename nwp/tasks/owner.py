@@ -15,11 +15,12 @@ from nwp.corpus.types import Corpus, Tally, with_text
 from nwp.errors import BadCorpus, BadInput, BadSettings, NwpError, Refused, TransportError
 from nwp.federated.plan_text import read_plan
 from nwp.files import data_home, told, write_atomic
+from nwp.wording import many
 from nwp.workers.adapter import clients, datasets, peers
 from nwp.workers.attending import Attendant
 from nwp.workers.consent import BY_OWNER, Asked, Consents
 from nwp.workers.datasite import Datasite
-from nwp.workers.describing import describe, many
+from nwp.workers.describing import describe
 from nwp.workers.engines import make_engine
 from nwp.workers.ledger import Entry, Ledger
 from nwp.workers.offers import Decision

@@ -9,6 +9,7 @@ from nwp.federated.plan import EvaluatePlan, NgramsPlan, Plan, SurveyPlan, Train
 from nwp.federated.query_plan import QueryPlan
 from nwp.federated.querying import describe_query
 from nwp.text.building import public_words
+from nwp.wording import many
 from nwp.workers.policy import Policy, fault, message_bytes
 from nwp.workers.policy_keys import ASK
 from nwp.workers.tasks import phases_of
@@ -249,11 +250,6 @@ def _verdict(plan: Plan, own: int, policy: Policy) -> str:
     if policy.approve == ASK:
         return "Your rules allow it, if you approve it."
     return "Your rules approve it without asking you."
-
-
-def many(count: int, what: str) -> str:
-    """A count with its noun."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _yours(own: int) -> str:
