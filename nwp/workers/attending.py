@@ -30,10 +30,9 @@ from nwp.workers.offers import (
     write_hello,
 )
 from nwp.workers.parties import plain
+from nwp.workers.pauses import LATEST, SOONEST, backed_off, longer
 from nwp.workers.policy import Policy, fault, trusted
 
-_SOONEST = 0.02  # seconds between two looks right after something came
-_MOST_BACKING_OFF = 60.0
 _BETWEEN_HELLOS = 60.0  # seconds at least, when one is gone
 
 
@@ -46,7 +45,7 @@ class Attendant:
     consents: Consents
     rules: Callable[[], Policy]
     tell: Callable[[str], None] = lambda text: None
-    slowest: float = 2.0
+    slowest: float = LATEST
     _handled: set[str] = field(default_factory=set)
     _crowded: bool = False
     _said: dict[str, Decision] = field(default_factory=dict)
@@ -63,7 +62,7 @@ class Attendant:
     def attend(self, until: Callable[[], bool] = lambda: False) -> None:
         """Look, answer and rest until told to stop. A transport that fails is tried again, and so is a disk
         that is full: nothing leaves that can't be entered in the ledger."""
-        pause = _SOONEST
+        pause = SOONEST
         back_off = self.slowest
         while not until():
             try:
@@ -73,9 +72,9 @@ class Attendant:
                 why = error.message if isinstance(error, TransportError) else reason(error)
                 self.tell(f"{why}; trying again in {back_off:.0f} s")
                 time.sleep(back_off)
-                back_off = min(_MOST_BACKING_OFF, 2 * back_off)
+                back_off = backed_off(back_off)
                 continue
-            pause = _SOONEST if came else min(self.slowest, pause * 1.3)
+            pause = SOONEST if came else longer(pause, self.slowest)
             time.sleep(pause)
 
     def look(self) -> bool:

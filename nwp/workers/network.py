@@ -31,10 +31,9 @@ from nwp.workers.offers import (
     read_decision,
     write_offer,
 )
+from nwp.workers.pauses import SOONEST, backed_off, longer
 
-_SOONEST, _LATEST = 0.02, 2.0  # seconds between two looks
 _A_SECOND = 1.0
-_MOST_BACKING_OFF = 60.0  # seconds, where the way to others is broken
 _SILENCE = 10.0  # seconds without an answer that are told
 _LEFT = "it has left"
 
@@ -103,7 +102,7 @@ class Network:
         there = self.reached(self._sent, emails)
         for email in emails:
             self.reached(self._offer, email, job.digest, message, there[email])
-        began, pause, said = time.monotonic(), _SOONEST, ""
+        began, pause, said = time.monotonic(), SOONEST, ""
         fewest = min(self.patience.fewest, len(present))
         least = max(fewest, self.patience.least(len(present)))
         while True:
@@ -166,7 +165,7 @@ class Network:
                             "Go on with --resume.",
                         ) from error
                     time.sleep(min(left, _A_SECOND))
-                pause = min(_MOST_BACKING_OFF, 2 * pause)
+                pause = backed_off(pause)
 
     def decisions(self, job: Job) -> Job:
         """The job with what owners have decided by now."""
@@ -224,7 +223,7 @@ class _Exchange:
         envelope = Envelope("ask", self.job.digest, phase.name, number)
         parcels = {worker: requests[worker] for worker in sorted(set(requests) - set(absent))}
         schema = phase.request(plan)
-        down, up, began, pause, told = 0, 0, time.monotonic(), _SOONEST, False
+        down, up, began, pause, told = 0, 0, time.monotonic(), SOONEST, False
         emails = {worker: network.members[worker].email for worker in parcels}
         old = network.reached(network.sent_as, emails.values(), name)
         for worker, message in pack_each(envelope, parcels, schema):
@@ -253,7 +252,7 @@ class _Exchange:
                     refused.append(worker)
                     network.tell(f"round {number}: {worker} is left out: {error.message}")
                 pending.discard(worker)
-                pause = _SOONEST
+                pause = SOONEST
             passed = time.monotonic() - began
             if self._is_over(wait, answers, pending, len(parcels), passed):
                 break
@@ -300,6 +299,6 @@ def _open(job: Job, worker: str) -> bool:
 
 
 def _rest(pause: float) -> float:
-    """Sleep, and give the next pause: the longer nothing comes, the rarer the looks."""
+    """Sleep, and give the next pause."""
     time.sleep(pause)
-    return min(_LATEST, pause * 1.3)
+    return longer(pause)

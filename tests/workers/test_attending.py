@@ -15,10 +15,11 @@ from nwp.errors import TransportError
 from nwp.federated.parcel import peek, unpack
 from nwp.federated.plan import TrainPlan
 from nwp.federated.plan_text import plan_digest
-from nwp.workers import attending, consent
+from nwp.workers import consent
 from nwp.workers.adapter import datasets, peers
 from nwp.workers.offers import Decision, decision_name, offer_name, read_decision, read_hello
 from nwp.workers.parties import plain
+from nwp.workers.pauses import SOONEST
 from nwp.workers.policy import Policy
 from nwp.workers.refusals import REFUSED, Refusal
 
@@ -453,7 +454,7 @@ def test_looks_become_rarer_while_nothing_comes_and_frequent_again(
 
     assert clock.slept[:29] == sorted(clock.slept[:29])
     assert clock.slept[29] == owner.attendant.slowest
-    assert clock.slept[30] == attending._SOONEST
+    assert clock.slept[30] == SOONEST
 
 
 def test_on_a_full_disk_nothing_leaves_and_it_is_answered_when_there_is_room(
