@@ -220,7 +220,7 @@ def at_work(
             return
         tell(f"the key of {party.server} has the fingerprint")
         tell(f"  {short(party.fingerprint)}")
-        engine, consents = make_engine(processes), Consents(home)
+        engine = make_engine(processes)
         try:
             site = Datasite(
                 client,
@@ -229,10 +229,10 @@ def at_work(
                 policy,
                 engine,
                 keep=home / SENT,
-                consents=consents,
+                consents=Consents(home),
                 tell=tell,
             )
-            attendant = Attendant(site, consents, _rules(home / POLICY, policy, tell), tell)
+            attendant = Attendant(site, _rules(home / POLICY, policy, tell), tell)
             attendant.greet()
             yield attendant
         finally:

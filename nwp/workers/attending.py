@@ -38,11 +38,11 @@ _BETWEEN_HELLOS = 60.0  # seconds at least, when one is gone
 
 @dataclass
 class Attendant:
-    """Works for one datasite. `rules` gives the owner's rules as they are now, `tell` gets lines for the
-    owner; `slowest` is the longest time between two looks, in seconds."""
+    """Works for one datasite that keeps what its owner decides (`Datasite.consents`). `rules` gives the
+    owner's rules as they are now, `tell` gets lines for the owner; `slowest` is the longest time between
+    two looks, in seconds."""
 
     site: Datasite
-    consents: Consents
     rules: Callable[[], Policy]
     tell: Callable[[str], None] = lambda text: None
     slowest: float = LATEST
@@ -52,6 +52,12 @@ class Attendant:
     _silent: bool = False
     _greeted: float | None = None
     _trusting: tuple[Policy, bool] | None = None
+
+    @property
+    def consents(self) -> Consents:
+        """What the owner has decided of which plans."""
+        assert self.site.consents is not None
+        return self.site.consents
 
     def greet(self) -> None:
         """Tell the server that this owner is there, with how many users."""

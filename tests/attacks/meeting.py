@@ -80,9 +80,7 @@ class Owner:
             tell=self.told.append,
             clock=lambda: self.now(),  # noqa: PLW0108 (tests set it)
         )
-        self.attendant = Attendant(
-            self.site, self.consents, lambda: self.policy, self.told.append, slowest=0.0
-        )
+        self.attendant = Attendant(self.site, lambda: self.policy, self.told.append, slowest=0.0)
         self.attendant.greet()
 
     def lie(self, change: Callable[[bytes], bytes]) -> None:

@@ -73,7 +73,7 @@ class Owner:
             consents=self.consents,
             tell=self.said.append,
         )
-        self.attendant = Attendant(self.site, self.consents, lambda: self.policy, self.said.append)
+        self.attendant = Attendant(self.site, lambda: self.policy, self.said.append)
 
     def look(self) -> bool:
         return self.attendant.look()
