@@ -12,11 +12,12 @@ import numpy as np
 from nwp.errors import BadMessage
 from nwp.evaluation import noisy
 from nwp.evaluation.counts import COLUMNS, Counts, Rows
-from nwp.evaluation.scoring import count_group, count_rows, in_groups
+from nwp.evaluation.scoring import count_group, count_rows
 from nwp.evaluation.slices import BINS, ROWS, Slices
 from nwp.evaluation.slices import COLUMNS as SLICE_COLUMNS
 from nwp.evaluation.weighing import expert_received, expert_specs
 from nwp.federated import noise
+from nwp.federated.groups import in_groups
 from nwp.federated.local import seed_for
 from nwp.federated.parcel import ArraySpec, Parcel, Schema
 from nwp.federated.plan import EvaluatePlan, Plan, SurveyPlan, TrainPlan

@@ -11,8 +11,9 @@ import math
 from nwp.errors import BadMessage
 from nwp.evaluation.counts import COLUMNS, FloatArray
 from nwp.evaluation.phases import run_some
-from nwp.evaluation.scoring import count_rows, in_groups
+from nwp.evaluation.scoring import count_rows
 from nwp.evaluation.weighing import expert_received, expert_specs
+from nwp.federated.groups import in_groups
 from nwp.federated.parcel import Parcel, Schema
 from nwp.federated.plan import Plan
 from nwp.federated.protocol import Phase, WorkerSide

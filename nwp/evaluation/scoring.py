@@ -6,7 +6,7 @@ all outputs at each position. The LSTM (here), n-grams (`nwp.evaluation.ngrams`)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -39,8 +39,6 @@ _T = TypeVar("_T")
 _POSITIONS = 2048
 # Scores over the vocabulary that are in memory at once: 2 MB, which stay in a core's cache.
 _SCORES = 1 << 19
-# Positions of several users that are scored as one task.
-_GROUPED = 4096
 
 
 class Predictor(Protocol):
@@ -220,23 +218,6 @@ def join(users: Sequence[Encoded]) -> Encoded:
     arrays = {name: np.concatenate([getattr(user, name) for user in users]) for name in fields}
     lengths = np.concatenate([np.diff(user.offsets) for user in users])
     return Encoded(**arrays, offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
-
-
-def in_groups(
-    users: Iterable[_T], most: int, positions_of: Callable[[_T], int]
-) -> Iterator[list[_T]]:
-    """Consecutive groups of at most `most` users, with few positions or one user; read as needed."""
-    group: list[_T] = []
-    positions = 0
-    for user in users:
-        more = positions_of(user)
-        if group and (len(group) == most or positions + more > _GROUPED):
-            yield group
-            group, positions = [], 0
-        group.append(user)
-        positions += more
-    if group:
-        yield group
 
 
 def chunks(items: Sequence[_T], size: int) -> list[Sequence[_T]]:

@@ -16,7 +16,8 @@ import numpy.typing as npt
 import torch
 
 from nwp.errors import BadMessage
-from nwp.evaluation.scoring import LstmPredictor, in_groups, join
+from nwp.evaluation.scoring import LstmPredictor, join
+from nwp.federated.groups import in_groups
 from nwp.federated.parcel import AnyArray, ArraySpec, Parcel, Schema
 from nwp.federated.plan import NgramsPlan, Plan
 from nwp.federated.protocol import Phase, WorkerSide

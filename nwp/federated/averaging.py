@@ -185,7 +185,8 @@ def _collect(plan: TrainPlan, state: Parcel, answers: Mapping[str, Parcel]) -> P
     return Parcel(told, {"update": update})
 
 
-def _finish(plan: TrainPlan, state: Parcel) -> Aggregate:
+def finish(plan: TrainPlan, state: Parcel) -> Aggregate:
+    """What a round comes to, when its answers are averaged."""
     return Aggregate(
         update=state.arrays["update"],
         words=int(state.fields["words"]),
@@ -198,5 +199,5 @@ MEAN = Aggregation(
     name="mean",
     begin=_begin,
     steps=(Step(Phase("train", _request, _reply, _answer, _check), _ask, _collect),),
-    finish=_finish,
+    finish=finish,
 )

@@ -6,6 +6,7 @@ minibatch SGD over the user's own messages. `nwp.federated.reference` is the sam
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 import threading
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from nwp.errors import BadSettings
 from nwp.federated.device import here, moved
+from nwp.federated.groups import in_groups
 from nwp.federated.kernel import PRECISIONS, Kernel, named_views
 from nwp.federated.packing import pack
 from nwp.model.config import ModelConfig
@@ -266,7 +268,8 @@ def train_group(
     together = [user for user, _ in users if takes_one_step(user, work, config)]
     total = torch.zeros(len(start), device=kernel.device)
     weights, loss = 0, 0.0
-    for some in _merged(together, work):
+    size = functools.partial(words_trained, work=work)
+    for some in in_groups(together, _MERGED_USERS, size, _MERGED_WORDS):
         losses = _one_step_of_all(kernel, received, work, some, weigh, total)
         weights += sum(weigh(user, work) for user in some)
         loss += losses
@@ -279,21 +282,6 @@ def train_group(
         loss += weight * mean
     summed: FloatArray = total.cpu().numpy()
     return summed, weights, loss
-
-
-def _merged(users: Sequence[Encoded], work: LocalWork) -> Iterator[list[Encoded]]:
-    """Users in order, as many at a time as are computed as one batch."""
-    some: list[Encoded] = []
-    words = 0
-    for user in users:
-        more = words_trained(user, work)
-        if some and (len(some) == _MERGED_USERS or words + more > _MERGED_WORDS):
-            yield some
-            some, words = [], 0
-        some.append(user)
-        words += more
-    if some:
-        yield some
 
 
 def _one_step_of_all(

@@ -22,6 +22,7 @@ these users take part again.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -29,6 +30,7 @@ import torch
 from nwp.federated.averaging import (
     asked_users,
     check,
+    finish,
     mean_of,
     reply_fields,
     told_of,
@@ -144,13 +146,7 @@ def _collect(plan: TrainPlan, state: Parcel, answers: Mapping[str, Parcel]) -> P
 
 
 def _finish(plan: TrainPlan, state: Parcel) -> Aggregate:
-    return Aggregate(
-        update=state.arrays["update"],
-        words=int(state.fields["words"]),
-        users=int(state.fields["users"]),
-        loss=float(state.fields["loss"]),
-        carried={VARIATE: state.arrays[VARIATE]},
-    )
+    return replace(finish(plan, state), carried={VARIATE: state.arrays[VARIATE]})
 
 
 SCAFFOLD = Aggregation(

@@ -11,7 +11,8 @@ import pytest
 
 from nwp.evaluation import scoring
 from nwp.evaluation.counts import COLUMNS, Counts, metrics
-from nwp.evaluation.scoring import LstmPredictor, count_users, in_groups, score
+from nwp.evaluation.scoring import LstmPredictor, count_users, score
+from nwp.federated.groups import in_groups
 from nwp.model.config import ModelConfig
 from nwp.text.vocabulary import (
     END,
@@ -227,10 +228,9 @@ def test_figures_on_real_messages_are_those_of_the_definitions(real_corpora: Pat
         assert_same(counts, slowly(weights, config, user))
 
 
-def test_groups_are_of_few_users_or_few_positions_in_order(drawn, laid, monkeypatch):
-    monkeypatch.setattr(scoring, "_GROUPED", 10)
+def test_groups_are_of_few_users_or_few_positions_in_order(drawn, laid):
     users = [laid([[6] * n]) for n in (3, 3, 3, 30, 1, 1, 1, 1)] + [laid([])]  # and n ends
-    groups = list(in_groups(iter(users), 3, positions))
+    groups = list(in_groups(iter(users), 3, positions, 10))
     assert [user for group in groups for user in group] == users
     assert [len(group) for group in groups] == [2, 1, 1, 3, 2]
     assert list(in_groups(iter([]), 3, positions)) == []
