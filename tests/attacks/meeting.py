@@ -7,101 +7,33 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from owners import SERVER, TRAIN, Owner, asked, asking
 from syft.sync.connections.drive.mock_drive_service import MockDriveFile, MockPermission
 
-from nwp.corpus.types import Corpus
-from nwp.federated.averaging import MEAN
-from nwp.federated.parcel import Envelope, Parcel, Schema, pack, peek, unpack
+from nwp.federated.parcel import Parcel, Schema, peek, unpack
 from nwp.federated.plan import Plan, TrainPlan
 from nwp.federated.plan_text import plan_digest
 from nwp.federated.protocol import Phase, Replies
 from nwp.model.config import ModelConfig
 from nwp.model.lstm import FloatArray
 from nwp.text.vocabulary import FIRST_WORD
-from nwp.workers.adapter import clients, datasets, peers, stores
-from nwp.workers.attending import Attendant
+from nwp.workers.adapter import clients, peers, stores
 from nwp.workers.channel import Channel
-from nwp.workers.consent import Consents
-from nwp.workers.datasite import Datasite
-from nwp.workers.engines import InProcess
 from nwp.workers.folder import FolderStore, open_store
 from nwp.workers.jobs import request_name
 from nwp.workers.members import look_for, with_invited
 from nwp.workers.network import Network, Patience
 from nwp.workers.offers import offer_name, write_offer
-from nwp.workers.policy import Policy
-from nwp.workers.private_text import DATA_FILE, lines_of, mock_of
 from nwp.workers.refusals import REFUSED, Refusal
 
-SERVER = "server@lab.example"
 ADA, GRACE = "ada@home.example", "grace@home.example"
-TRAIN = MEAN.steps[0].phase
 WORDS = ("the", "cat", "sat")
 HASTY = Patience(answer=0.0, grace=0.0, longest=0.3, decision=0.3)
-_CORPUS = Corpus("small", {f"u{i}": ("the cat sat", "the cat", "cat sat") * 4 for i in range(3)})
-
-
-@dataclass
-class Owner:
-    """One owner: its folder, what it was told, what it sent before encryption, its clock and rules."""
-
-    email: str
-    home: Path
-    client: Any
-    policy: Policy = field(default_factory=Policy)
-    corpus: Corpus = _CORPUS
-    told: list[str] = field(default_factory=list)
-    sent: list[tuple[str, bytes]] = field(default_factory=list)
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    honest: bool = True
-
-    def __post_init__(self) -> None:
-        users = self.corpus.users
-        datasets.put_dataset(self.client, lines_of(users), mock_of(self.email), DATA_FILE, SERVER)
-
-    def begin(self) -> None:
-        """Start, or start again after its process has ended."""
-        self.consents = Consents(self.home)
-        self.site = Datasite(
-            self.client,
-            self.home,
-            SERVER,
-            self.policy,
-            InProcess(),
-            tap=lambda _, to, name, payload: self.sent.append((name, payload)),
-            keep=self.home / "sent",
-            consents=self.consents,
-            tell=self.told.append,
-            clock=lambda: self.now(),  # noqa: PLW0108 (tests set it)
-        )
-        self.attendant = Attendant(self.site, lambda: self.policy, self.told.append, slowest=0.0)
-        self.attendant.greet()
-
-    def lie(self, change: Callable[[bytes], bytes]) -> None:
-        """Change each answer on its way out, past all checks of this side's."""
-        self.honest, put = False, type(self.site.channel).put
-
-        def evil(peer: str, name: str, message: bytes) -> int:
-            lies = peek(message).kind == "answer"
-            return put(self.site.channel, peer, name, change(message) if lies else message)
-
-        self.site.channel.put = evil  # type: ignore[method-assign]
-
-    def look(self, times: int = 1) -> None:
-        """Look at what has come."""
-        for _ in range(times):
-            self.attendant.look()
-
-    @property
-    def answers(self) -> list[Any]:
-        """The ledger's entries of answers."""
-        return [e for e in self.site.ledger.entries if e.kind == "answer"]
+_USERS = {f"u{i}": ("the cat sat", "the cat", "cat sat") * 4 for i in range(3)}
 
 
 class Meeting:
@@ -111,10 +43,12 @@ class Meeting:
         self.root, self.shared = root, root / "shared"
         self.shared.mkdir()
         self.client = self.client_of(SERVER, "server", owner=False)
-        self.owners = {e: Owner(e, root / e, self.client_of(e, e, owner=True)) for e in emails}
-        peers.enrol(self.client, {e: owner.client for e, owner in self.owners.items()})
-        for owner in self.owners.values():
-            owner.begin()
+        clients_of = {email: self.client_of(email, email, owner=True) for email in emails}
+        peers.enrol(self.client, clients_of)
+        self.owners = {
+            email: Owner(client, root / email, _USERS, slowest=0.0)
+            for email, client in clients_of.items()
+        }
         self.server = Channel(self.client)
         self.warned: list[str] = []
         self.members = ()
@@ -183,8 +117,7 @@ class Meeting:
     ) -> bytes | None:
         """Ask one thing of an owner; the message that it sends back."""
         digest = digest or plan_digest(plan)
-        envelope = Envelope("ask", digest, phase.name, number)
-        message = pack(envelope, request, schema or phase.request(plan))
+        message = asked(plan, request, number, phase, digest=digest, schema=schema)
         return self.send(request_name(digest, number, phase), message, to)
 
 
@@ -200,11 +133,6 @@ def a_plan() -> TrainPlan:
     """A small plan for the two owners."""
     model = ModelConfig(FIRST_WORD + len(WORDS), embedding=3, hidden=3, projection=3)
     return TrainPlan(model, WORDS, {}, workers={"worker-001": 3, "worker-002": 3}, rounds=3)
-
-
-def asking(weights: FloatArray, users: Any = (0, 1, 2)) -> Parcel:
-    """A request to train some users."""
-    return Parcel(arrays={"weights": weights, "users": np.array(users, np.int64)})
 
 
 def to_all(plan: TrainPlan, weights: FloatArray) -> dict[str, Parcel]:

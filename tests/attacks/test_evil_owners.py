@@ -17,22 +17,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from meeting import (
-    ADA,
-    GRACE,
-    SERVER,
-    TRAIN,
-    Meeting,
-    a_plan,
-    a_round,
-    asking,
-    at,
-    refusal_in,
-    to_all,
-)
+from meeting import ADA, GRACE, Meeting, a_plan, a_round, at, refusal_in, to_all
+from owners import SERVER, TRAIN, asking
 from syft.sync.connections.drive.mock_drive_service import MockDriveFile
 
-from nwp.corpus.types import Corpus
 from nwp.errors import NoQuorum, NwpError
 from nwp.federated.averaging import MEAN
 from nwp.federated.bounds import longest_update
@@ -401,9 +389,7 @@ def test_an_old_hello_put_back_is_of_no_use(
     store = meeting.store
     listed = grace.site.channel._listed([SERVER], outgoing=True)[SERVER]
     old = next(store.get_file(i).content for i, name in listed.items() if name == HELLO)
-    few = Corpus("few", {"u0": ("the cat sat",) * 12, "u1": ("the cat",) * 12})
-    grace.corpus = few
-    grace.__post_init__()
+    grace.put({"u0": ("the cat sat",) * 12, "u1": ("the cat",) * 12})
     grace.begin()
     (new,) = (
         i

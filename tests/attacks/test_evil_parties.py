@@ -16,20 +16,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from meeting import (
-    ADA,
-    SERVER,
-    TRAIN,
-    WORDS,
-    Meeting,
-    a_plan,
-    a_round,
-    asking,
-    at,
-    refusal_in,
-)
+from meeting import ADA, WORDS, Meeting, a_plan, a_round, at, refusal_in
+from owners import SERVER, TRAIN, asking
 
-from nwp.corpus.types import Corpus
 from nwp.errors import BadInput, BadMessage, Refused
 from nwp.evaluation.phases import EVALUATE, VALIDATE
 from nwp.federated.local import LocalWork
@@ -99,9 +88,8 @@ def test_users_without_a_word_hide_nobody(
 ) -> None:
     """Who has one message has none in the part that is trained on."""
     ada = meeting.owners[ADA]
-    quiet = Corpus("quiet", {"a": ("the cat sat",) * 20, "b": ("the cat",), "c": ("...",) * 20})
-    ada.policy, ada.corpus = Policy(min_users=2), quiet
-    ada.__post_init__()
+    ada.policy = Policy(min_users=2)
+    ada.put({"a": ("the cat sat",) * 20, "b": ("the cat",), "c": ("...",) * 20})
     meeting.offer(plan)
     assert refusal_in(meeting.ask(plan, TRAIN, 1, asking(weights))) == Refusal.NOT_ALLOWED
     just_weights = Parcel(arrays={"weights": weights})
@@ -217,14 +205,16 @@ def test_a_flood_of_plans_fills_no_disk(
     plans = [replace(plan, seed=seed) for seed in range(20)]
     for each in plans:
         meeting.server.send(ADA, offer_name(plan_digest(each)), write_offer(each)[1])
-    ada.look(3)
+    for _ in range(3):
+        ada.look()
     asked = ada.consents.all
     assert len(asked) == len(list((ada.home / "plans").iterdir())) == consent.MOST_WAITING
     assert sum("more plans have come" in line for line in ada.told) == 1
     # Who has decided makes room, and none that was decided is asked about again.
     for digest in asked:
         ada.consents.decide(digest, Decision.DENIED, by="owner")
-    ada.look(2)
+    for _ in range(2):
+        ada.look()
     assert len(ada.consents.all) == 2 * consent.MOST_WAITING
     assert all(ada.consents.all[digest].decision == Decision.DENIED for digest in asked)
     assert len({each.place for each in ada.consents.all.values()}) == len(ada.consents.all)

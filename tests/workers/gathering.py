@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+from owners import SERVER, TRAIN, Owner, asked, asking
 
 from nwp.corpus.split import only
 from nwp.corpus.types import Corpus
-from nwp.federated.averaging import MEAN
-from nwp.federated.parcel import Envelope, Parcel, pack
+from nwp.federated.parcel import Parcel
 from nwp.federated.plan import Plan
 from nwp.federated.plan_text import plan_digest
-from nwp.federated.protocol import Phase
-from nwp.workers.adapter import clients, datasets, peers, stores
-from nwp.workers.attending import Attendant
+from nwp.workers.adapter import clients, peers, stores
 from nwp.workers.channel import Channel
-from nwp.workers.consent import Consents
-from nwp.workers.datasite import Datasite
-from nwp.workers.engines import InProcess
 from nwp.workers.jobs import request_name
 from nwp.workers.members import Member
 from nwp.workers.network import Network, Patience
 from nwp.workers.offers import offer_name, write_offer
 from nwp.workers.policy import Policy
-from nwp.workers.private_text import DATA_FILE, lines_of, mock_of
 from nwp.workers.simulation import deal
 
-SERVER = "server@meeting.example"
-TRAIN = MEAN.steps[0].phase
 ASK = Policy(approve="ask")
 
 
@@ -55,40 +46,6 @@ class Clock:
         self.meanwhile()
 
 
-class Owner:
-    """One owner: a folder, a client, and an attendant that looks when it is told to."""
-
-    def __init__(self, name: str, folder: Path, client: Any, policy: Policy) -> None:
-        self.name, self.folder, self.client, self.policy = name, folder, client, policy
-        self.email: str = client.email
-        self.consents = Consents(folder)
-        self.said: list[str] = []
-        self.begin()
-
-    def begin(self) -> None:
-        """Start, or start again: everything from disk."""
-        self.site = Datasite(
-            *(self.client, self.folder, SERVER, self.policy, InProcess()),
-            keep=self.folder / "sent",
-            consents=self.consents,
-            tell=self.said.append,
-        )
-        self.attendant = Attendant(self.site, lambda: self.policy, self.said.append)
-
-    def look(self) -> bool:
-        return self.attendant.look()
-
-    @property
-    def answers(self) -> list[tuple[str, int]]:
-        """Phase and round of the answers in the ledger."""
-        return [(e.phase, e.round) for e in self.site.ledger.entries if e.kind == "answer"]
-
-    @property
-    def outbox(self) -> set[str]:
-        """Names of what this owner has sent and not taken back."""
-        return set(self.site.channel.names(SERVER, outgoing=True))
-
-
 class Gathering:
     """The server's channel and its owners."""
 
@@ -98,13 +55,12 @@ class Gathering:
         self.server = self.client(SERVER, owner=False)
         self.channel = Channel(self.server)
         self.deals = deal(list(corpus.users), owners)
-        clients = {name: self.client(f"{name}@meeting.example") for name in self.deals}
-        peers.enrol(self.server, {c.email: c for c in clients.values()})
+        clients_of = {name: self.client(f"{name}@meeting.example") for name in self.deals}
+        peers.enrol(self.server, {c.email: c for c in clients_of.values()})
         self.owners: dict[str, Owner] = {}
         for name, users in self.deals.items():
-            private = lines_of(only(corpus, users).users)
-            datasets.put_dataset(clients[name], private, mock_of(name), DATA_FILE, SERVER)
-            self.owners[name] = Owner(name, root / name, clients[name], policy)
+            texts = only(corpus, users).users
+            self.owners[name] = Owner(clients_of[name], root / name, texts, policy, greets=False)
 
     def client(self, email: str, *, owner: bool = True) -> Any:
         """A client of this e-mail; its keys lie in its folder."""
@@ -145,20 +101,9 @@ class Gathering:
         return self.channel.receive(email, file_id)[0] if file_id else None
 
 
-def asked(plan: Plan, request: Parcel, number: int = 1, phase: Phase = TRAIN) -> bytes:
-    """A request as a message."""
-    envelope = Envelope("ask", plan_digest(plan), phase.name, number)
-    return pack(envelope, request, phase.request(plan))
-
-
-def training(weights: Any, users: Sequence[int] = (0, 1, 2)) -> Parcel:
-    """The content of a request for training."""
-    return Parcel(arrays={"weights": weights, "users": np.array(users, np.int64)})
-
-
 def requests_for(gathering: Gathering, weights: Any) -> Mapping[str, Parcel]:
     """The requests of a round for which all users of all owners are drawn."""
-    return {name: training(weights, range(len(users))) for name, users in gathering.deals.items()}
+    return {name: asking(weights, range(len(users))) for name, users in gathering.deals.items()}
 
 
 def stop_time(monkeypatch: pytest.MonkeyPatch, *modules: str) -> Clock:

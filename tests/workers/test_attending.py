@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from gathering import ASK, SERVER, TRAIN, Gathering, Owner, stop_time, training
+from gathering import ASK, Gathering, stop_time
+from owners import SERVER, TRAIN, Owner, asking
 
 from nwp.errors import TransportError
 from nwp.federated.parcel import peek, unpack
@@ -79,7 +80,7 @@ def test_a_hello_that_somebody_deletes_is_put_there_again_once_a_minute_at_most(
     assert meeting.answer(ONE, "hello")
     hellos = [e for e in owner.site.ledger.entries if e.kind == "hello"]
     assert 4 <= len(hellos) <= 6
-    assert "is put there again" in owner.said[-1]
+    assert "is put there again" in owner.told[-1]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,7 @@ def test_an_offer_is_decided_by_the_rules_or_waits(
     asked = meeting.owners[ONE].consents.all[digest]
     assert (asked.decision, asked.by) == (expected, by)
     if expected == Decision.DENIED:
-        assert asked.reason in " ".join(meeting.owners[ONE].said)
+        assert asked.reason in " ".join(meeting.owners[ONE].told)
 
 
 def test_what_is_no_plan_is_told_and_nothing_is_said_to_it(meeting: Gathering) -> None:
@@ -114,7 +115,7 @@ def test_what_is_no_plan_is_told_and_nothing_is_said_to_it(meeting: Gathering) -
 
     owner.look()
 
-    assert "is no plan" in owner.said[-1]
+    assert "is no plan" in owner.told[-1]
     assert owner.consents.all == {}
     assert owner.outbox == set()
 
@@ -123,19 +124,19 @@ def test_a_plan_is_decided_by_the_owner_later_and_its_request_waits_so_long(
     careful: Gathering, plan: TrainPlan, weights: Any
 ) -> None:
     owner, digest = careful.owners[ONE], careful.offer(ONE, plan)
-    called = careful.ask(ONE, plan, training(weights))
+    called = careful.ask(ONE, plan, asking(weights))
     for _ in range(3):
         owner.look()
     assert decision(careful, digest) == Decision.PENDING
     assert careful.answer(ONE, called) is None
-    assert "nwp worker approve 1" in owner.said[0]
+    assert "nwp worker approve 1" in owner.told[0]
 
-    consent.Consents(owner.folder).decide(digest, Decision.APPROVED, by="owner")
+    consent.Consents(owner.home).decide(digest, Decision.APPROVED, by="owner")
     owner.look()
 
     assert decision(careful, digest) == Decision.APPROVED
     assert peek(careful.answer(ONE, called) or b"").kind == "answer"
-    assert owner.answers == [("train", 1)]
+    assert owner.answered == [("train", 1)]
 
 
 @pytest.mark.parametrize("said", [Decision.DENIED, Decision.REVOKED])
@@ -146,12 +147,12 @@ def test_under_a_plan_that_was_denied_or_taken_back_nothing_is_answered(
     owner.look()
     owner.consents.decide(digest, said, by="owner")
 
-    called = meeting.ask(ONE, plan, training(weights))
+    called = meeting.ask(ONE, plan, asking(weights))
     owner.look()
 
     assert decision(meeting, digest) == said
     assert refusal(meeting.answer(ONE, called)) == Refusal.NOT_APPROVED
-    assert owner.answers == []
+    assert owner.answered == []
 
 
 def test_a_plan_that_is_offered_again_later_is_answered_again(
@@ -189,10 +190,10 @@ def test_after_an_upgrade_a_plan_is_decided_anew_and_its_request_waits(
 
     monkeypatch.setattr(consent, "program_digest", lambda: "another version")
     owner.begin()
-    called = meeting.ask(ONE, plan, training(weights))
+    called = meeting.ask(ONE, plan, asking(weights))
     owner.look()
 
-    assert "nwp itself has changed" in " ".join(owner.said)
+    assert "nwp itself has changed" in " ".join(owner.told)
     assert decision(meeting, digest) == expected
     if expected == Decision.PENDING:
         assert meeting.answer(ONE, called) is None
@@ -206,14 +207,14 @@ def test_after_an_upgrade_a_plan_whose_file_is_gone_is_told_and_waits(
 ) -> None:
     owner, digest = meeting.owners[ONE], meeting.offer(ONE, plan)
     owner.look()
-    (owner.folder / "plans" / f"{digest}.json").unlink()
+    (owner.home / "plans" / f"{digest}.json").unlink()
 
     monkeypatch.setattr(consent, "program_digest", lambda: "another version")
     owner.begin()
     owner.attendant._handled |= set(owner.site.channel.names(SERVER).values())
     owner.look()
 
-    assert "is gone" in " ".join(owner.said)
+    assert "is gone" in " ".join(owner.told)
     assert decision(meeting, digest) == Decision.PENDING
 
 
@@ -231,47 +232,47 @@ def owner(meeting: Gathering, plan: TrainPlan) -> Owner:
 def test_the_same_request_again_gives_the_same_bytes_and_one_entry(
     meeting: Gathering, owner: Owner, plan: TrainPlan, weights: Any
 ) -> None:
-    called = meeting.ask(ONE, plan, training(weights))
+    called = meeting.ask(ONE, plan, asking(weights))
     owner.look()
     first = meeting.answer(ONE, called)
     meeting.channel.withdraw(owner.email, called)
     owner.look()
     owner.begin()  # it was started again meanwhile
 
-    meeting.ask(ONE, plan, training(weights))
+    meeting.ask(ONE, plan, asking(weights))
     owner.look()
 
     assert first
     assert meeting.answer(ONE, called) == first
-    assert owner.answers == [("train", 1)]
+    assert owner.answered == [("train", 1)]
 
 
 def test_another_request_for_the_same_round_is_refused(
     meeting: Gathering, owner: Owner, plan: TrainPlan, weights: Any
 ) -> None:
-    called = meeting.ask(ONE, plan, training(weights))
+    called = meeting.ask(ONE, plan, asking(weights))
     owner.look()
     meeting.channel.withdraw(owner.email, called)
     owner.look()
 
-    meeting.ask(ONE, plan, training(weights, [0]))
+    meeting.ask(ONE, plan, asking(weights, [0]))
     owner.look()
 
     assert refusal(meeting.answer(ONE, called)) == Refusal.ALREADY_ANSWERED
-    assert owner.answers == [("train", 1)]
+    assert owner.answered == [("train", 1)]
 
 
 def test_a_lost_answer_of_which_nothing_was_kept_is_not_computed_anew(
     meeting: Gathering, owner: Owner, plan: TrainPlan, weights: Any
 ) -> None:
-    called = meeting.ask(ONE, plan, training(weights))
+    called = meeting.ask(ONE, plan, asking(weights))
     owner.look()
     meeting.channel.withdraw(owner.email, called)
     owner.look()
-    for kept in (owner.folder / "sent").iterdir():
+    for kept in (owner.home / "sent").iterdir():
         kept.unlink()
 
-    meeting.ask(ONE, plan, training(weights))
+    meeting.ask(ONE, plan, asking(weights))
     owner.look()
 
     assert refusal(meeting.answer(ONE, called)) == Refusal.ALREADY_ANSWERED
@@ -297,16 +298,16 @@ def test_a_request_that_is_withdrawn_before_the_answer_is_ready_leaves_no_trace(
     weights: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    called = meeting.ask(ONE, plan, training(weights))
+    called = meeting.ask(ONE, plan, asking(weights))
     entries = len(owner.site.ledger.entries)
     while_it_computes(monkeypatch, owner, lambda: meeting.channel.withdraw(owner.email, called))
     owner.look()
 
-    assert "not wanted any more" in owner.said[-1]
+    assert "not wanted any more" in owner.told[-1]
     assert meeting.answer(ONE, called) is None
     assert len(owner.site.ledger.entries) == entries
     monkeypatch.undo()
-    meeting.ask(ONE, plan, training(weights, [0]))  # nothing was answered: it may ask otherwise
+    meeting.ask(ONE, plan, asking(weights, [0]))  # nothing was answered: it may ask otherwise
     owner.look()
     assert peek(meeting.answer(ONE, called) or b"").kind == "answer"
 
@@ -317,7 +318,7 @@ def test_answers_and_decisions_are_taken_back_when_nobody_waits_for_them(
     owner.attendant.greet()
     files = len(meeting.store.files)
     for number in (1, 2):
-        called = meeting.ask(ONE, plan, training(weights), number)
+        called = meeting.ask(ONE, plan, asking(weights), number)
         owner.look()
         assert called in owner.outbox
         meeting.channel.withdraw(owner.email, called)
@@ -338,24 +339,24 @@ def test_answers_and_decisions_are_taken_back_when_nobody_waits_for_them(
 def test_users_that_are_not_there_are_refused_and_end_no_work(
     meeting: Gathering, owner: Owner, plan: TrainPlan, weights: Any, users: list[int]
 ) -> None:
-    called = meeting.ask(ONE, plan, training(weights, users))
+    called = meeting.ask(ONE, plan, asking(weights, users))
     owner.look()
 
     assert refusal(meeting.answer(ONE, called)) == Refusal.BAD_REQUEST
-    meeting.ask(ONE, plan, training(weights), 2)
+    meeting.ask(ONE, plan, asking(weights), 2)
     owner.look()
-    assert owner.answers == [("train", 2)]
+    assert owner.answered == [("train", 2)]
 
 
 def test_what_is_damaged_is_refused_and_the_next_is_answered(
     meeting: Gathering, owner: Owner, plan: TrainPlan, weights: Any
 ) -> None:
     meeting.channel.send(owner.email, "nothing.1.train", b"\x00" * 50)
-    called = meeting.ask(ONE, plan, training(weights))
+    called = meeting.ask(ONE, plan, asking(weights))
     owner.look()
 
     assert peek(meeting.answer(ONE, called) or b"").kind == "answer"
-    assert owner.answers == [("train", 1)]
+    assert owner.answered == [("train", 1)]
 
 
 def test_rules_that_have_become_stricter_hold_at_the_next_look(
@@ -363,11 +364,11 @@ def test_rules_that_have_become_stricter_hold_at_the_next_look(
 ) -> None:
     owner.policy = Policy(min_users=4)
 
-    called = meeting.ask(ONE, plan, training(weights))
+    called = meeting.ask(ONE, plan, asking(weights))
     owner.look()
 
     assert refusal(meeting.answer(ONE, called)) == Refusal.NOT_ALLOWED
-    assert "4 or more" in " ".join(owner.said)
+    assert "4 or more" in " ".join(owner.told)
 
 
 @pytest.mark.parametrize("digits", [64, 32], ids=["whole", "as it is shown"])
@@ -376,7 +377,7 @@ def test_a_server_that_is_not_trusted_any_more_is_neither_read_nor_answered_unti
 ) -> None:
     key = plain(peers.fingerprint(owner.client, SERVER))
     owner.attendant.greet()
-    called = meeting.ask(ONE, plan, training(weights))
+    called = meeting.ask(ONE, plan, asking(weights))
     owner.policy = Policy(trust=("0" * 64,))
     entered = len(owner.site.ledger.entries)
 
@@ -385,7 +386,7 @@ def test_a_server_that_is_not_trusted_any_more_is_neither_read_nor_answered_unti
 
     assert owner.outbox == set()  # what was not read yet was taken back
     assert len(owner.site.ledger.entries) == entered
-    assert sum("do not trust the server's key" in said for said in owner.said) == 1
+    assert sum("do not trust the server's key" in said for said in owner.told) == 1
 
     owner.policy = Policy(trust=("0" * 64, key[:digits]))
     owner.look()
@@ -405,12 +406,12 @@ def test_trust_that_ends_while_an_answer_is_computed_lets_it_not_leave(
         owner.policy = Policy(trust=("0" * 64,))
 
     while_it_computes(monkeypatch, owner, trust_another)
-    meeting.ask(ONE, plan, training(weights))
+    meeting.ask(ONE, plan, asking(weights))
 
     owner.look()
     owner.look()
 
-    assert owner.answers == []
+    assert owner.answered == []
     assert owner.outbox == set()
 
 
@@ -435,7 +436,7 @@ def test_a_transport_that_fails_is_tried_again_after_ever_longer_pauses(
     owner.attendant.attend(until=lambda: len(clock.slept) > 9)
 
     assert clock.slept[:8] == [2, 4, 8, 16, 32, 60, 60, 60]
-    assert "the network is away; trying again in 2 s" in owner.said
+    assert "the network is away; trying again in 2 s" in owner.told
     assert decision(meeting, digest) == Decision.APPROVED
 
 
@@ -464,7 +465,7 @@ def test_on_a_full_disk_nothing_leaves_and_it_is_answered_when_there_is_room(
     weights: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    called = meeting.ask(ONE, plan, training(weights))
+    called = meeting.ask(ONE, plan, asking(weights))
     before = len(owner.site.ledger.entries)
 
     def full(handle: int) -> None:
@@ -481,7 +482,7 @@ def test_on_a_full_disk_nothing_leaves_and_it_is_answered_when_there_is_room(
     owner.look()
 
     assert peek(meeting.answer(ONE, called) or b"").kind == "answer"
-    assert owner.answers == [("train", 1)]
+    assert owner.answered == [("train", 1)]
 
 
 def test_an_answer_that_was_entered_and_not_sent_is_sent_after_a_restart(
@@ -491,7 +492,7 @@ def test_an_answer_that_was_entered_and_not_sent_is_sent_after_a_restart(
     weights: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    called = meeting.ask(ONE, plan, training(weights))
+    called = meeting.ask(ONE, plan, asking(weights))
 
     class Killed(BaseException):
         pass
@@ -504,7 +505,7 @@ def test_an_answer_that_was_entered_and_not_sent_is_sent_after_a_restart(
         with pytest.raises(Killed):
             owner.look()
     assert meeting.answer(ONE, called) is None
-    assert owner.answers == [("train", 1)]
+    assert owner.answered == [("train", 1)]
 
     owner.begin()
     owner.look()
@@ -519,7 +520,7 @@ def test_private_text_that_is_gone_is_told_as_a_number(
     for file in datasets.private_files(owner.client):
         file.unlink()
 
-    called = meeting.ask(ONE, plan, training(weights))
+    called = meeting.ask(ONE, plan, asking(weights))
     owner.look()
 
     assert refusal(meeting.answer(ONE, called)) == Refusal.NO_DATA
@@ -536,7 +537,7 @@ def test_what_could_not_be_sent_or_entered_is_sent_at_a_later_look(
     fault: Exception,
 ) -> None:
     clock = stop_time(monkeypatch, "attending")
-    called = meeting.ask(ONE, plan, training(weights))
+    called = meeting.ask(ONE, plan, asking(weights))
     on_the_way = isinstance(fault, TransportError)
     place: object = owner.site.channel if on_the_way else owner.site.ledger
 
@@ -554,4 +555,4 @@ def test_what_could_not_be_sent_or_entered_is_sent_at_a_later_look(
 
     assert clock.slept[:3] == [2, 4, 8]
     assert peek(meeting.answer(ONE, called) or b"").kind == "answer"
-    assert owner.answers == [("train", 1)]
+    assert owner.answered == [("train", 1)]

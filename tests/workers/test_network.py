@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from gathering import ASK, SERVER, TRAIN, Clock, Gathering, requests_for, stop_time, training
+from gathering import ASK, Clock, Gathering, requests_for, stop_time
+from owners import SERVER, TRAIN, asking
 
 from nwp.errors import Interrupted, NoQuorum, TransportError
 from nwp.federated.aggregations import AGGREGATIONS
@@ -305,7 +306,7 @@ def test_waiting_for_a_quorum_can_be_stopped_and_gone_on_with(
     network, job = ready(meeting, plan)
     replies = network.exchange(job)(TRAIN, 1, requests_for(meeting, weights))
     assert sorted(replies.answers) == list(ALL)
-    assert all(owner.answers == [("train", 1)] for owner in meeting.owners.values())
+    assert all(owner.answered == [("train", 1)] for owner in meeting.owners.values())
 
 
 def test_waiting_for_a_way_to_the_others_can_be_stopped(
@@ -483,10 +484,10 @@ def test_a_request_is_only_for_who_is_asked(
 ) -> None:
     network, job = ready(meeting, plan)
 
-    replies = network.exchange(job)(TRAIN, 1, {"worker-2": training(weights, [0])})
+    replies = network.exchange(job)(TRAIN, 1, {"worker-2": asking(weights, [0])})
 
     assert list(replies.answers) == ["worker-2"]
-    assert meeting.owners["worker-1"].answers == []
+    assert meeting.owners["worker-1"].answered == []
 
 
 def test_a_round_for_nobody_is_over_at_once(
