@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import signal
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +14,7 @@ from nwp.cli.options.common import Json
 from nwp.cli.options.parties import ServerHome
 from nwp.cli.output import err, moved, out, print_json, tell_without_ngrams
 from nwp.cli.query import tell
-from nwp.cli.repeating import repeatable
+from nwp.cli.repeating import repeatable, resuming
 from nwp.errors import Interrupted
 
 
@@ -122,9 +121,8 @@ def train(
                 tell=lambda text: err().print(text),
             )
     except KeyboardInterrupt:
-        again = shlex.join(["nwp", *sys.argv[1:], *(() if resume else ("--resume",))])
         raise Interrupted(
-            "training stopped after its last finished round", f"Go on with:  {again}"
+            "training stopped after its last finished round", f"Go on with:  {resuming()}"
         ) from None
     if as_json:
         print_json(result)

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,8 @@ class Processes:
                 )
             pool = self._pool
         try:
-            return pool.submit(_call, *call), pool
+            with _uninterrupted():
+                return pool.submit(_call, *call), pool
         except BrokenProcessPool:
             self._drop(pool)
             return self._submit(call)
@@ -107,6 +109,20 @@ class Processes:
         """End the processes."""
         self._drop(self._pool)
         self._folder.cleanup()
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C back from this thread, and for good from processes that it starts meanwhile: until
+    such a one has come to `_begin`, it would print a traceback about a module half imported."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _cached: tuple[str, FloatArray] = ("", np.zeros(0, np.float32))
