@@ -27,7 +27,8 @@ import torch
 
 from nwp.corpus.load import load_corpus
 from nwp.federated.compression import Code, Compression
-from nwp.tasks.train import TrainOptions, train_bundle
+from nwp.tasks.train import train_bundle
+from nwp.tasks.train_options import TrainOptions
 
 CODES = (
     Compression(),

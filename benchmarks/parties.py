@@ -30,7 +30,8 @@ from nwp.federated.local import LocalWork
 from nwp.federated.optimizers import ServerOptimizer
 from nwp.tasks import joint, owner
 from nwp.tasks.joint_members import JointOptions
-from nwp.tasks.train import TrainOptions, train_bundle
+from nwp.tasks.train import train_bundle
+from nwp.tasks.train_options import TrainOptions
 from nwp.tasks.watching import Watcher
 from nwp.workers.network import Patience
 

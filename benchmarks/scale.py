@@ -122,7 +122,8 @@ def train(setting: Setting, path: Path) -> None:
     from nwp.corpus.load import load_corpus
     from nwp.federated.local import LocalWork
     from nwp.federated.optimizers import ServerOptimizer
-    from nwp.tasks.train import TrainOptions, train_bundle
+    from nwp.tasks.train import train_bundle
+    from nwp.tasks.train_options import TrainOptions
     from nwp.tasks.watching import Watcher
 
     validating: list[float] = []

@@ -75,7 +75,7 @@ def train(
     from nwp.federated.schedules import Schedule
     from nwp.tasks.joint import base_of, train_jointly
     from nwp.tasks.joint_members import JointOptions
-    from nwp.tasks.train import TrainOptions
+    from nwp.tasks.train_options import TrainOptions
     from nwp.workers.network import Patience
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -113,7 +113,8 @@ def train(
     from nwp.federated.schedules import Schedule
     from nwp.federated.weighting import Weighting
     from nwp.tasks.tracking import chosen_trackers
-    from nwp.tasks.train import TrainOptions, train_bundle
+    from nwp.tasks.train import train_bundle
+    from nwp.tasks.train_options import TrainOptions
 
     usual, falls = algorithm_of(algorithm), (warmup, final_share, step_rounds, step_factor)
     options = TrainOptions(

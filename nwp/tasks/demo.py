@@ -15,7 +15,8 @@ from nwp.evaluation.counts import metrics
 from nwp.federated.local import LocalWork
 from nwp.federated.optimizers import ServerOptimizer
 from nwp.tasks.evaluate import EvaluateOptions, Evaluation, evaluate_bundle, summed
-from nwp.tasks.train import TrainOptions, train_bundle
+from nwp.tasks.train import train_bundle
+from nwp.tasks.train_options import TrainOptions
 from nwp.tasks.watching import Watcher
 
 # Small enough for two minutes on two cores, and the average still beats a trigram.

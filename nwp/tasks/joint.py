@@ -42,7 +42,7 @@ from nwp.tasks.joint_status import Status, read_status
 from nwp.tasks.query import Answer, QueryOptions, query
 from nwp.tasks.run_folder import RunFolder
 from nwp.tasks.tracking import tracked
-from nwp.tasks.train import TrainOptions
+from nwp.tasks.train_options import TrainOptions
 from nwp.tasks.train_over import train_over
 from nwp.tasks.trained import finished_bundle, keep_result, result_of
 from nwp.tasks.watching import Started, Watcher, telling_of_the_end, together

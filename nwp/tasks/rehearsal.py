@@ -181,7 +181,8 @@ class _Rehearsal:
         """Train the same in one process: workers of the same names, with the same users."""
         from nwp.federated.local import LocalWork
         from nwp.federated.optimizers import ServerOptimizer
-        from nwp.tasks.train import TrainOptions, train_bundle
+        from nwp.tasks.train import train_bundle
+        from nwp.tasks.train_options import TrainOptions
 
         o = self.options
         options = TrainOptions(

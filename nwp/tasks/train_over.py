@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nwp.errors import NoQuorum
 from nwp.evaluation.counts import metrics
@@ -24,14 +24,12 @@ from nwp.model.config import ModelConfig
 from nwp.model.lstm import FloatArray
 from nwp.tasks.run_folder import RunFolder
 from nwp.tasks.start import start_bundle, weights_of
+from nwp.tasks.train_options import TrainOptions
 from nwp.tasks.trained import Trained
 from nwp.tasks.watching import Started, Watcher
 from nwp.text.building import Survey, build_vocabulary, word_frequencies
 from nwp.text.vocabulary import FIRST_WORD
 from nwp.workers.jobs import Federation
-
-if TYPE_CHECKING:
-    from nwp.tasks.train import TrainOptions
 
 _DROPOUT = 0.2
 

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nwp import __version__
 from nwp.federated.device import CPU
@@ -19,9 +19,7 @@ from nwp.files import told, write_atomic
 from nwp.model.bundle import Bundle, save_bundle
 from nwp.model.lstm import NextWordModel
 from nwp.tasks.run_folder import RunFolder
-
-if TYPE_CHECKING:
-    from nwp.tasks.train import TrainOptions
+from nwp.tasks.train_options import TrainOptions
 
 _WRITE_IT = "then --resume writes it."
 _SHOWN = ("perplexity", "top1", "top3")

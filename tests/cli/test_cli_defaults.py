@@ -10,7 +10,7 @@ from command_line import Nwp
 
 from nwp.tasks import joint, query, train
 from nwp.tasks.query import QueryOptions
-from nwp.tasks.train import TrainOptions
+from nwp.tasks.train_options import TrainOptions
 
 
 class _Called(Exception):

@@ -20,7 +20,8 @@ from command_line import Nwp, command, reached, write_corpus
 from nwp.corpus.load import load_corpus
 from nwp.corpus.types import Corpus
 from nwp.tasks import owner
-from nwp.tasks.train import TrainOptions, train_bundle
+from nwp.tasks.train import train_bundle
+from nwp.tasks.train_options import TrainOptions
 from nwp.workers.engines import InProcess
 
 KAJSA, ADA, BEN = "kajsa@lab.example", "ada@home.example", "ben@home.example"

@@ -25,7 +25,8 @@ from nwp.tasks import joint, owner
 from nwp.tasks.cohorts import rows_of
 from nwp.tasks.joint_members import JointOptions
 from nwp.tasks.joint_status import read_status
-from nwp.tasks.train import TrainOptions, train_bundle
+from nwp.tasks.train import train_bundle
+from nwp.tasks.train_options import TrainOptions
 from nwp.workers.adapter import peers, stores
 from nwp.workers.channel import Channel
 from nwp.workers.engines import InProcess

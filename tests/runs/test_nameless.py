@@ -5,7 +5,7 @@ from dataclasses import asdict
 import pytest
 
 from nwp.runs.nameless import nameless_command, nameless_result, nameless_settings
-from nwp.tasks.train import TrainOptions
+from nwp.tasks.train_options import TrainOptions
 
 
 @pytest.mark.parametrize(

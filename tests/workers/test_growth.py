@@ -15,7 +15,8 @@ from nwp.corpus.types import Corpus, Message
 from nwp.federated.local import LocalWork
 from nwp.federated.optimizers import ServerOptimizer
 from nwp.federated.state import RunState
-from nwp.tasks.train import TrainOptions, train_bundle
+from nwp.tasks.train import train_bundle
+from nwp.tasks.train_options import TrainOptions
 from nwp.tasks.watching import Started, Watcher
 from nwp.workers.adapter import stores
 

@@ -27,7 +27,7 @@ from nwp.federated.surveying import SURVEY
 from nwp.model.bundle import load_bundle
 from nwp.model.config import ModelConfig
 from nwp.tasks import evaluate, ngrams, query, train
-from nwp.tasks.train import TrainOptions
+from nwp.tasks.train_options import TrainOptions
 from nwp.text.building import public_order
 from nwp.text.tokenizer import words_of
 from nwp.text.vocabulary import BEGIN, END, FIRST_WORD, UNKNOWN
