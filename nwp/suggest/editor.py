@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from prompt_toolkit.application import Application
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.document import Document
@@ -9,6 +11,7 @@ from prompt_toolkit.filters import is_done
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.history import History, InMemoryHistory
 from prompt_toolkit.input import Input
+from prompt_toolkit.key_binding import KeyBindingsBase
 from prompt_toolkit.layout import (
     BufferControl,
     ConditionalContainer,
@@ -29,7 +32,6 @@ from prompt_toolkit.shortcuts import print_formatted_text
 from prompt_toolkit.styles import Style
 
 from nwp.suggest.composing import Draft, Savings, accepts, ghost
-from nwp.suggest.keys import keys_of
 from nwp.suggest.lookahead import Lookahead
 from nwp.suggest.rows import HELP, candidate_rows, grey, status_row
 from nwp.suggest.session import Offer, Session
@@ -43,7 +45,8 @@ _COMMAND_KEYS = 0.3  # seconds in which Esc and a key are one; then Esc stands a
 class Editor:
     """One line editor, asked again and again, with what it shows and counts.
 
-    Keys that `nwp.suggest.keys` does not bind are prompt_toolkit's own, as in Emacs.
+    `keys` makes the bindings of an editor (`nwp.suggest.keys`); all others are prompt_toolkit's own, as
+    in Emacs.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Editor:
         input: Input | None,
         output: Output | None,
         patience: float,
+        keys: Callable[[Editor], KeyBindingsBase],
     ) -> None:
         self.session = session
         self.ahead = Lookahead(session.offer)
@@ -67,7 +71,7 @@ class Editor:
         self.buffer = Buffer(history=history, multiline=False, on_text_changed=self._edited)
         self.app: Application[str | None] = Application(
             layout=Layout(self._rows()),
-            key_bindings=keys_of(self),
+            key_bindings=keys(self),
             style=_STYLE,
             include_default_pygments_style=False,
             before_render=lambda _: self._look(),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.key_binding import (
     KeyBindings,
@@ -13,10 +11,8 @@ from prompt_toolkit.key_binding import (
 )
 
 from nwp.suggest.composing import TIGHT, Draft, tighten
+from nwp.suggest.editor import Editor
 from nwp.suggest.session import SHOWN, Offer, is_command
-
-if TYPE_CHECKING:
-    from nwp.suggest.editor import Editor
 
 
 def keys_of(editor: Editor) -> KeyBindingsBase:

@@ -19,6 +19,7 @@ from prompt_toolkit.utils import is_dumb_terminal
 from nwp.errors import BadInput
 from nwp.suggest.composing import Savings
 from nwp.suggest.editor import Editor
+from nwp.suggest.keys import keys_of
 from nwp.suggest.plain import run_plain
 from nwp.suggest.session import Learns, Models, Session, Suggests
 
@@ -54,7 +55,7 @@ def run_prompt(
         )
     if input is None and is_dumb_terminal():
         return run_plain(session, sent)
-    editor = Editor(session, _history(history), input, output, _PATIENCE)
+    editor = Editor(session, _history(history), input, output, _PATIENCE, keys_of)
     try:
         while (text := editor.ask()) is not None:
             sent(text)

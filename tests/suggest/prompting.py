@@ -15,6 +15,7 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 
 from nwp.suggest.composing import Savings, ghost
 from nwp.suggest.editor import Editor
+from nwp.suggest.keys import keys_of
 from nwp.suggest.prompt import run_prompt
 from nwp.suggest.reading import split_typed
 from nwp.suggest.session import Models, Session, Suggests
@@ -111,7 +112,7 @@ def make(
 ) -> Editor:
     terminal = Vt100_Output(written or io.StringIO(), lambda: Size(*size), enable_cpr=False)
     session = Session(suggester or Fake(), models, "fake")
-    return Editor(session, InMemoryHistory(), pipe, terminal, patience)
+    return Editor(session, InMemoryHistory(), pipe, terminal, patience, keys_of)
 
 
 def screen(prompt: Editor) -> list[str]:

@@ -39,6 +39,7 @@ from prompting import (
 from nwp.errors import BadInput
 from nwp.suggest.composing import Draft, Savings, accept, ghost, tighten
 from nwp.suggest.editor import Editor
+from nwp.suggest.keys import keys_of
 from nwp.suggest.lookahead import Lookahead
 from nwp.suggest.prompt import run_prompt
 from nwp.suggest.rows import NARROW, candidate_rows, grey, status_row
@@ -336,7 +337,7 @@ def test_what_is_shown_while_typing(pipe: PipeInput) -> None:
 def test_up_brings_back_the_last_message_but_no_command(pipe: PipeInput) -> None:
     prompt = make(pipe)
     frames(pipe, prompt, ["one" + ENTER])
-    prompt = Editor(Session(Fake()), prompt.buffer.history, pipe, DummyOutput(), 30)
+    prompt = Editor(Session(Fake()), prompt.buffer.history, pipe, DummyOutput(), 30, keys_of)
     assert [shown[0] for shown in frames(pipe, prompt, [UP, " two"])] == ["", "one", "one two"]
 
 
