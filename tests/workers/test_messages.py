@@ -26,7 +26,7 @@ from nwp.federated.plan import SurveyPlan, TrainPlan
 from nwp.federated.surveying import SURVEY
 from nwp.model.bundle import load_bundle
 from nwp.model.config import ModelConfig
-from nwp.tasks import evaluate, ngrams, query, train
+from nwp.tasks import counting, evaluate, ngrams, query, train
 from nwp.tasks.train_options import TrainOptions
 from nwp.text.building import public_order
 from nwp.text.tokenizer import words_of
@@ -162,7 +162,7 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         processes=1,
     )
     with pytest.MonkeyPatch.context() as patch:
-        for task in (train, ngrams, evaluate, query):
+        for task in (train, ngrams, counting, query):
             patch.setattr(task, "Simulation", Recorded)
         train.train_bundle(corpus, out, options, command="nwp train village")
         if request.param > K:
