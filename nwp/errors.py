@@ -76,6 +76,11 @@ class BadMessage(NwpError):
     kind = "bad-message"
 
 
+class Gone(BadMessage):
+    """A message that was listed and can't be read any more: taken back, or another is in its place. Or it
+    is not all there yet: a shared folder may bring its parts one after the other."""
+
+
 class TransportError(NwpError):
     """What carries messages (a shared folder, Google Drive) does not work now: no network, no room, an
     expired token, too many requests. Nothing is known of the messages themselves, so try again later."""

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from nwp.errors import BadInput, BadMessage, TransportError
+from nwp.errors import BadInput, BadMessage, Gone, TransportError
 from nwp.federated.parcel import Envelope
 from nwp.federated.plan_text import read_plan
 from nwp.files import reason
@@ -140,6 +140,8 @@ class Attendant:
         try:
             data, _ = self.site.channel.receive(self.site.server, file_id)
             digest, text = read_offer(data)
+        except Gone:
+            return False
         except BadMessage as error:
             self._handled.add(file_id)
             self.tell(f"what came as {name[:40]!r} is no plan: {error.message[:300]}")
@@ -195,15 +197,19 @@ class Attendant:
         return self.consents.all[digest].decision
 
     def _request(self, name: str, file_id: str) -> bool:
-        """A request has come; one under a plan that is not decided yet waits."""
+        """A request has come; one under a plan that is not decided yet waits. One that has gone meanwhile
+        is looked for again: a server that goes on with a run puts its requests there anew."""
         for digest, asked in self.consents.all.items():
             if name.startswith(digest[:16]) and asked.decision == Decision.PENDING:
                 return False
         began = time.perf_counter()
         server, channel = self.site.server, self.site.channel
-        message = self.site.reply(
-            name, file_id, lambda: self._trusts() and name in channel.names(server)
-        )
+        try:
+            message = self.site.reply(
+                name, file_id, lambda: self._trusts() and name in channel.names(server)
+            )
+        except Gone:
+            return False
         if message:  # one that can't be sent now is given again, as it was
             size = channel.put(server, name, message)
             took = time.perf_counter() - began

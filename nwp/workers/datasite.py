@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from nwp.errors import BadInput, BadMessage, NoQuorum, NwpError
+from nwp.errors import BadInput, BadMessage, Gone, NoQuorum, NwpError
 from nwp.evaluation.phases import VALIDATE
 from nwp.federated.memory import Memory
 from nwp.federated.parcel import Envelope, Parcel, pack, peek, unpack
@@ -133,8 +134,9 @@ class Datasite:
         of them at a time use syft.
         """
         for name, file_id in self.channel.names(self.server).items():
-            if message := self.reply(name, file_id):
-                self.channel.send(self.server, name, message)
+            with contextlib.suppress(Gone):
+                if message := self.reply(name, file_id):
+                    self.channel.send(self.server, name, message)
 
     def reply(
         self, name: str, file_id: str, wanted: Callable[[], bool] = lambda: True
@@ -143,7 +145,8 @@ class Datasite:
 
         None, and not entered, when the server does not want it any more, or too many were refused. A
         server that has lost an answer gets the same bytes again, where they were kept and the request is
-        the same.
+        the same. Gone when it can't be read any more: a refusal would be taken for one of the request that
+        the server may have put in its place.
         """
         envelope = Envelope("ask", "", name, 0)
         try:
@@ -170,6 +173,8 @@ class Datasite:
                 norm=_norm(side.plan, reply) if self.keep else None,
                 epsilon=cost_of(side.plan),
             )
+        except Gone:
+            raise
         except (Refuse, BadMessage, NoQuorum) as error:
             if self.consents and self._refused_enough():
                 return None

@@ -30,7 +30,7 @@ from googleapiclient.errors import HttpError
 from googleapiclient.http import MediaIoBaseDownload
 from oauthlib.oauth2 import OAuth2Error
 
-from nwp.errors import BadInput, BadMessage, BadSettings, NwpError, TransportError
+from nwp.errors import BadInput, BadMessage, BadSettings, Gone, NwpError, TransportError
 from nwp.files import write_atomic
 
 SCOPE = "https://www.googleapis.com/auth/drive"
@@ -224,9 +224,9 @@ def delete(service: Any, file_id: str) -> None:
             raise
 
 
-def gone() -> BadMessage:
+def gone() -> Gone:
     """For a message that was listed and can't be read any more."""
-    return BadMessage("a message has gone, or is no file that can be read")
+    return Gone("a message has gone, or is no file that can be read")
 
 
 def too_large(most: int) -> BadMessage:

@@ -120,6 +120,31 @@ def test_what_is_no_plan_is_told_and_nothing_is_said_to_it(meeting: Gathering) -
     assert owner.outbox == set()
 
 
+def test_a_request_that_is_put_there_anew_while_it_is_read_is_answered_and_not_refused(
+    meeting: Gathering, plan: TrainPlan, weights: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a server does that goes on with a run, when an owner comes back at the same moment."""
+    owner, digest = meeting.owners[ONE], meeting.offer(ONE, plan)
+    owner.look()
+    called = meeting.ask(ONE, plan, asking(weights))
+    receive = owner.site.channel.receive
+
+    def too_late(*message: Any) -> Any:
+        monkeypatch.undo()
+        meeting.channel.withdraw(owner.email, called)
+        meeting.ask(ONE, plan, asking(weights))
+        return receive(*message)
+
+    monkeypatch.setattr(owner.site.channel, "receive", too_late)
+    assert not owner.look()
+    assert owner.answers == []
+    assert meeting.answer(ONE, called) is None
+
+    assert owner.look()
+    assert peek(meeting.answer(ONE, called) or b"").kind == "answer"
+    assert decision(meeting, digest) == Decision.APPROVED
+
+
 def test_a_plan_is_decided_by_the_owner_later_and_its_request_waits_so_long(
     careful: Gathering, plan: TrainPlan, weights: Any
 ) -> None:

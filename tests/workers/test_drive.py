@@ -19,7 +19,7 @@ from urllib.request import urlopen
 import pytest
 from fake_drive import FakeDrive, drive_for
 
-from nwp.errors import BadInput, BadMessage, BadSettings, NwpError, TransportError
+from nwp.errors import BadInput, BadMessage, BadSettings, Gone, NwpError, TransportError
 from nwp.workers import drive as drive_module
 from nwp.workers.adapter import clients, drives, peers
 from nwp.workers.channel import PREFIX, Channel
@@ -135,7 +135,7 @@ def test_what_fails_for_good_is_told_with_what_to_do(opened: Opened, call: str) 
             calls[call]()
         opened.drive.faults.clear()
         if (case, call) == ("gone", "receive"):
-            assert type(found.value) is BadMessage
+            assert type(found.value) is Gone
             continue
         assert type(found.value) is TransportError, case
         assert words in found.value.message, case
@@ -265,7 +265,7 @@ def test_others_get_nothing_that_is_not_shared(opened: Opened) -> None:
     client = clients.open_client(
         "third@else.example", opened.folder / "3" / "box", third, owner=False
     )
-    with pytest.raises(BadMessage, match="has gone"):
+    with pytest.raises(Gone, match="has gone"):
         Channel(client).receive(SERVER, identity)
     readable = [
         f.name for f in opened.drive.files.values() if opened.drive.role("third@else.example", f)
