@@ -55,6 +55,7 @@ def train(
     algorithm: learning.Algorithm = "fedavg",
     epochs: learning.Epochs = 1,
     batch: learning.Batch = None,
+    messages: learning.Messages = 0,
     learning_rate: learning.LearningRate = 4.0,
     clip_norm: learning.ClipNorm = 0.5,
     max_positions: learning.MaxPositions = 40,
@@ -136,6 +137,7 @@ def train(
             clip_norm,
             precision=precision,
             proximal=proximal,
+            messages=messages,
         ),
         server=ServerOptimizer(
             server_optimizer,

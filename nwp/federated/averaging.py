@@ -16,7 +16,7 @@ import numpy as np
 from nwp.errors import BadMessage
 from nwp.federated.bounds import cut, length, longest_update
 from nwp.federated.cohort import draw_cohort, who_trains
-from nwp.federated.local import deal_groups, seed_for, train_group, words_trained
+from nwp.federated.local import deal_groups, drawn, seed_for, train_group, words_trained
 from nwp.federated.parcel import AnyArray, ArraySpec, Parcel, Schema
 from nwp.federated.plan import Plan, TrainPlan
 from nwp.federated.protocol import Aggregate, Aggregation, Phase, Step, WorkerSide
@@ -53,10 +53,10 @@ def asked_users(worker: WorkerSide, number: int, request: Parcel) -> list[tuple[
     BadMessage for users that this worker does not have, or one twice."""
     plan, data = training(worker.plan), worker.encoded("train")
     asked = request.arrays["users"].tolist()
-    drawn = who_trains(
+    there = who_trains(
         plan, number, asked, worker.names, lambda i: words_trained(data[i], plan.local)
     )
-    return [(i, seed) for i, seed in drawn if data[i].words]
+    return [(i, seed) for i, seed in there if data[i].words]
 
 
 def told_of(
@@ -75,7 +75,7 @@ def _answer(worker: WorkerSide, number: int, request: Parcel) -> Parcel:
     weights = plan.downlink.decode("weights", request.arrays)
     data, work = worker.encoded("train"), plan.work(number)
     asked = asked_users(worker, number, request)
-    users = [(data[i], seed) for i, seed in asked]
+    users = [(drawn(data[i], work, seed), seed) for i, seed in asked]
     groups = deal_groups(users, work, plan.model, plan.groups)
     tasks = [(plan.model, work, group, plan.weighting) for group in groups]
     total = np.zeros(len(weights), np.float64)

@@ -39,7 +39,8 @@ class LocalWork:
     """What a user does in a round.
 
     `batch` messages a step (0: all of them, as FedSGD has it, McMahan et al. 2017), `epochs` times
-    over the messages, plain SGD with `learning_rate`;
+    over the messages, plain SGD with `learning_rate`; of a user who has more, `messages` of them
+    (0: all), others in each round;
     messages are cut to `max_positions`. A gradient longer than `clip_norm` (L2) is scaled to it
     (0: never). `order` "sorted" draws batches of messages of like length, in random order, so that
     little is padded; "given" keeps the messages' own order. `precision` is what products are
@@ -56,12 +57,14 @@ class LocalWork:
     order: str = "sorted"
     precision: str = "fp32"
     proximal: float = 0.0
+    messages: int = 0
 
     def __post_init__(self) -> None:
         above = 0 < self.learning_rate < math.inf
-        if min(self.epochs, self.max_positions) < 1 or self.batch < 0 or not above:
+        least = min(self.batch, self.messages)
+        if min(self.epochs, self.max_positions) < 1 or least < 0 or not above:
             raise BadSettings(
-                "epochs, positions and learning rate must be above 0, batch 0 (all) or above",
+                "epochs, positions and learning rate must be above 0, batch and messages 0 (all) or above",
                 f"Given: {self}.",
             )
         if self.precision not in PRECISIONS:
@@ -99,6 +102,15 @@ def seed_for(*parts: object) -> int:
     """A seed of 63 bits from anything with a stable text: equal parts, equal seed, on any machine."""
     digest = hashlib.sha256("\0".join(map(str, parts)).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
+
+
+def drawn(user: Encoded, work: LocalWork, seed: int) -> Encoded:
+    """What a user trains on in the round of this seed: all messages, or as many as `work` says, each
+    equally likely, in their own order."""
+    if not 0 < work.messages < user.messages:
+        return user
+    rng = np.random.default_rng(seed_for(seed, "messages"))
+    return user.some(np.sort(rng.choice(user.messages, work.messages, replace=False)))
 
 
 def train_user(

@@ -51,13 +51,16 @@ def plan_text(plan: Plan) -> str:
             del content["server_schedule"]
         if plan.member_share == 1:
             del content["member_share"]
+        if not plan.local.messages:
+            content["local"] = _without(plan.local, "messages")
         if not plan.server.averaging:
-            content["server"] = {
-                name: value
-                for name, value in dataclasses.asdict(plan.server).items()
-                if name != "averaging"
-            }
+            content["server"] = _without(plan.server, "averaging")
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n"
+
+
+def _without(part: Any, name: str) -> dict[str, Any]:
+    """A part of a plan without an entry that says what is usual."""
+    return {key: value for key, value in dataclasses.asdict(part).items() if key != name}
 
 
 def plan_digest(plan: Plan) -> str:
@@ -72,6 +75,7 @@ def read_plan(text: str) -> Plan:
         kind = KINDS[content.pop("kind")]
         if kind is TrainPlan:
             content["server"] = {"averaging": 0.0, **content["server"]}
+            content["local"] = {"messages": 0, **content["local"]}
         for name, part in _PARTS.items():
             if name in content:
                 content[name] = _exact(part, content[name])

@@ -38,7 +38,7 @@ from nwp.federated.averaging import (
     written,
 )
 from nwp.federated.cohort import draw_cohort
-from nwp.federated.local import LocalWork, deal_groups, scratch, train_here
+from nwp.federated.local import LocalWork, deal_groups, drawn, scratch, train_here
 from nwp.federated.memory import Memory
 from nwp.federated.parcel import ArraySpec, Parcel, Schema
 from nwp.federated.plan import Plan, TrainPlan
@@ -67,11 +67,13 @@ def _answer(worker: WorkerSide, number: int, request: Parcel) -> Parcel:
     data, names, work = worker.encoded("train"), worker.names, plan.work(number)
     seeds = dict(asked_users(worker, number, request))
     asked = list(seeds)
-    groups = deal_groups([(data[i], i) for i in asked], work, plan.model, plan.groups)
+    users = [drawn(data[i], work, seeds[i]) for i in asked]
+    dealt = list(zip(users, asked, strict=True))
+    groups = deal_groups(dealt, work, plan.model, plan.groups)
     tasks = []
     for group in groups:
-        users = [(user, seeds[i], names[i]) for user, i in group]
-        tasks.append((plan.model, work, users, worker.memory))
+        mine = [(user, seeds[i], names[i]) for user, i in group]
+        tasks.append((plan.model, work, mine, worker.memory))
     shared = np.concatenate([weights, server])
     sums, loss = np.zeros((2, len(weights)), np.float64), 0.0
     for moved, changed, group_loss in worker.run(train_corrected, shared, tasks):
@@ -79,7 +81,7 @@ def _answer(worker: WorkerSide, number: int, request: Parcel) -> Parcel:
         sums[1] += changed
         loss += group_loss
     update, variate = (sums / max(len(asked), 1)).astype(np.float32)
-    fields = told_of(plan, [data[i] for i in asked], len(asked), loss)
+    fields = told_of(plan, users, len(asked), loss)
     arrays = written(worker, number, "update", update, asked)
     return Parcel(fields, {**arrays, **written(worker, number, VARIATE, variate, asked)})
 

@@ -45,7 +45,8 @@ perplexity. Validation is the ninth tenth of each user's messages, in order of t
 ## Training
 
 - {training["rounds"]} rounds, {training["cohort"]} users a round, {training["epochs"]} local epoch(s), \
-{_batches(training["batch"])}, learning rate {training["learning_rate"]}{_scheduled(training, "schedule")}
+{_batches(training["batch"])}{_at_most(training)}, \
+learning rate {training["learning_rate"]}{_scheduled(training, "schedule")}
 - {_algorithm(training)}
 - server optimizer {training["optimizer"]}, learning rate {training["server_learning_rate"]}\
 {_scheduled(training, "server_schedule")}{_averaged(training)}{_compressed(training)}
@@ -172,6 +173,12 @@ def _stored(settings: Mapping[str, Any]) -> str:
 
 def _batches(size: int) -> str:
     return f"batches of {size}" if size else "all of a user's messages in one step"
+
+
+def _at_most(training: Mapping[str, Any]) -> str:
+    """How many messages of a user a round took, if not all. Older bundles do not tell: all."""
+    most = training.get("messages", 0)
+    return f", at most {most} messages of a user" if most else ""
 
 
 def _scheduled(training: Mapping[str, Any], whose: str) -> str:

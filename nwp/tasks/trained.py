@@ -105,6 +105,7 @@ def _training(plan: TrainPlan) -> dict[str, Any]:
         "passes": math.ceil(plan.rounds * plan.local.epochs * cohort / users),
         "epochs": plan.local.epochs,
         "batch": plan.local.batch,
+        "messages": plan.local.messages,
         "learning_rate": plan.local.learning_rate,
         "clip_norm": plan.local.clip_norm,
         "max_positions": plan.local.max_positions,

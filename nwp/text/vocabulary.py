@@ -101,6 +101,15 @@ class Encoded:
         """How many words: the positions less one end a message."""
         return len(self.targets) - self.messages
 
+    def some(self, rows: npt.NDArray[np.int64]) -> Encoded:
+        """The messages of these numbers, int64 (n,), in the order given."""
+        starts, lengths = self.offsets[rows], np.diff(self.offsets)[rows]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        at = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
+        return Encoded(
+            self.inputs[at], self.marks[at], self.targets[at], self.addresses[at], offsets
+        )
+
 
 def encode(messages: Sequence[str], vocabulary: Vocabulary) -> Encoded:
     """Encode messages; those without any word are left out, for they have nothing to predict."""

@@ -67,12 +67,15 @@ def _training(plan: TrainPlan, own: int, policy: Policy) -> Iterator[str]:
         yield f"The server has begun {before} before; this is another one, however alike they may be."
     yield from _model(plan)
     batch = f"{many(work.batch, 'message')} a step" if work.batch else "all messages in one step"
+    over = "all of their messages"
+    if work.messages:
+        over = f"{many(work.messages, 'message')} at most, drawn by chance from all of theirs,"
     yield (
-        f"In a round, each user drawn trains {_times(work.epochs)} over all of their messages "
+        f"In a round, each user drawn trains {_times(work.epochs)} over {over} "
         f"({batch}, {work.max_positions} words of a message at most) with a learning rate of at most "
         f"{work.learning_rate:g}."
     )
-    if work.batch == 1:
+    if 1 in (work.batch, work.messages):
         yield (
             "Each step is over one message alone: the update then holds more of what each of them says "
             "than one over many messages at once."

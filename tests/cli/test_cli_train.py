@@ -481,6 +481,7 @@ OTHERS: dict[str, tuple[tuple[object, ...], dict[str, object], str]] = {
         "algorithm scaffold; users count alike",
     ),
     "fedprox": (("--proximal", 0.1), {"proximal": 0.1}, "fedavg, proximal term 0.1;"),
+    "some messages": (("--messages", 3), {"messages": 3}, "at most 3 messages of a user"),
     "clipped": (
         ("--weights", "clipped", "--weight-cap", 20),
         {"weights": "clipped", "weight_cap": 20},

@@ -107,6 +107,7 @@ def test_a_plan_comes_back_as_it_was_written(plan):
         QueryPlan("unknown", words=WORDS),
         TrainPlan(MODEL, WORDS, {}, {}, server=ServerOptimizer(averaging=0.5)),
         TrainPlan(MODEL, WORDS, {}, {}, server_schedule=Schedule("cosine")),
+        TrainPlan(MODEL, WORDS, {}, {}, LocalWork(messages=5)),
         TrainPlan(MODEL, WORDS, {}, {}, LocalWork(learning_rate=1), ServerOptimizer(momentum=0)),
     ],
     ids=[
@@ -118,6 +119,7 @@ def test_a_plan_comes_back_as_it_was_written(plan):
         "unknown",
         "averaging",
         "server schedule",
+        "some messages",
         "whole numbers for floats",
     ],
 )
@@ -181,6 +183,7 @@ OTHER: dict[str, list[Plan]] = {
             )
         ),
         *changed(TRAIN, "local", epochs=1, batch=9, learning_rate=0.26, max_positions=31),
+        *changed(TRAIN, "local", messages=9),
         *changed(TRAIN, "local", clip_norm=0.0, order="sorted", precision="bf16", proximal=0.1),
         *changed(TRAIN, "server", name="fedavg", learning_rate=0.02, momentum=0.8, beta2=0.98),
         *changed(TRAIN, "server", epsilon=1e-4, nesterov=True, averaging=0.5),

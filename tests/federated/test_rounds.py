@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from nwp.errors import BadInput, NoQuorum, NwpError
-from nwp.federated import aggregations, averaging
+from nwp.federated import aggregations, averaging, local
 from nwp.federated import state as state_module
 from nwp.federated.local import LocalWork, seed_for, train_group
 from nwp.federated.optimizers import NAMES, ServerOptimizer
@@ -21,6 +21,7 @@ from nwp.federated.protocol import Aggregate, Aggregation, Phase, Replies, Step,
 from nwp.federated.rounds import run_round, start, train
 from nwp.federated.schedules import Schedule
 from nwp.federated.state import PHASE, STATE, Checkpoint, RunState
+from nwp.federated.weighting import Weighting
 from nwp.model.config import ModelConfig
 from nwp.text.vocabulary import Encoded
 
@@ -110,6 +111,39 @@ def test_plain_averaging_end_to_end(tmp_path, in_memory, users):
     assert len(states) == 3
     assert states[-1].history[0].loss > states[-1].history[-1].loss
     assert exchange.calls == [("train", n, ("one", "three", "two")) for n in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("aggregation", ["mean", "scaffold"])
+def test_a_round_takes_no_more_of_a_users_messages_than_the_plan_says(
+    tmp_path, in_memory, users, aggregation
+):
+    """It is the round of users who have no others, and tells the words of these alone."""
+    weights = Weighting("equal") if aggregation == "scaffold" else Weighting()
+    few, all_ = (
+        make_plan(
+            cohort=0,
+            rounds=1,
+            local=dataclasses.replace(WORK, messages=messages),
+            aggregation=aggregation,
+            weighting=weights,
+        )
+        for messages in (2, 0)
+    )
+    left = {
+        worker: {
+            name: local.drawn(user, few.local, seed_for(few.seed, 1, name))
+            for name, user in of.items()
+        }
+        for worker, of in users.items()
+    }
+    mine, theirs = (
+        run_all(tmp_path / str(plan.local.messages), plan, in_memory(plan, those))[0][0]
+        for plan, those in ((few, users), (all_, left))
+    )
+    assert mine.weights.tobytes() == theirs.weights.tobytes()
+    assert mine.history[0].words == theirs.history[0].words
+    assert all(user.messages <= 2 for of in left.values() for user in of.values())
+    assert any(user.messages > 2 for of in users.values() for user in of.values())
 
 
 def test_only_workers_with_users_in_the_cohort_are_asked(tmp_path, in_memory, users):

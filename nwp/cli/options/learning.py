@@ -29,6 +29,15 @@ Batch = Annotated[
         help="Messages a step; 0: all of a user's. Else 16, with fedsgd 0.",
     ),
 ]
+Messages = Annotated[
+    int,
+    typer.Option(
+        "--messages",
+        min=0,
+        rich_help_panel=_LOCAL,
+        help="Of a user, the most in a round; others each round. 0: all.",
+    ),
+]
 LearningRate = Annotated[
     float, typer.Option("--learning-rate", rich_help_panel=_LOCAL, help="Of plain SGD.")
 ]
