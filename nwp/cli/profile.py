@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from nwp.cli.output import out, percent
+from nwp.wording import many
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -38,8 +39,8 @@ def print_profile(found: Mapping[str, Any]) -> None:
     console.print(
         Text.assemble(
             (plain(found["name"]), "bold"),
-            f": {counted(found['users'], 'user')}, {counted(found['messages'], 'message')}, "
-            f"{counted(found['words'], 'word')}",
+            f": {many(found['users'], 'user')}, {many(found['messages'], 'message')}, "
+            f"{many(found['words'], 'word')}",
         )
     )
     console.print(f"read as {found['format']}; {_span(found['time'], found['messages'])}\n")
@@ -76,11 +77,6 @@ def plain(text: str) -> str:
     from nwp.corpus.lines import clean
 
     return clean(text)
-
-
-def counted(number: int, what: str) -> str:
-    """So many of a thing, in words for one too."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _bar(share: float, room: int, unicode: bool) -> str:
@@ -144,7 +140,7 @@ def _facts(found: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     if repeats["messages"]:
         yield (
             "repeated",
-            f"{percent(repeats['share'])} of {counted(repeats['messages'], 'message')} of four words "
+            f"{percent(repeats['share'])} of {many(repeats['messages'], 'message')} of four words "
             f"or more: {repeats['by_the_same']:,} by the same user, {repeats['by_another']:,} by "
             "another",
             "",
@@ -163,7 +159,7 @@ def _facts(found: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     if found["unordered"]:
         yield (
             "order",
-            f"{counted(found['unordered'], 'user')} in the order of the source, not by time: only "
+            f"{many(found['unordered'], 'user')} in the order of the source, not by time: only "
             "some of their messages have one",
             "",
         )
@@ -177,13 +173,13 @@ def _warnings(found: Mapping[str, Any]) -> Iterator[str]:
         told = scripts[fault]
         if told["share"] >= _NOTED:
             yield (
-                f"{counted(told['words'], 'word')} ({percent(told['share'])}) "
+                f"{many(told['words'], 'word')} ({percent(told['share'])}) "
                 f"{_are(told['words'])} in {in_words(fault, list(told['scripts'])[:3])}"
             )
     cut = sum(scripts["marks apart"].values())
     if cut >= _NOTED * max(found["words"], 1):
         yield (
-            f"{counted(cut, 'word')} {_are(cut)} cut at accents or vowel points that are spelt apart "
+            f"{many(cut, 'word')} {_are(cut)} cut at accents or vowel points that are spelt apart "
             f"from their letters "
             f"({', '.join(scripts['marks apart'])}): nwp reads the pieces as words"
         )

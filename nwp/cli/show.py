@@ -10,9 +10,10 @@ import typer
 from nwp.cli.options.common import Corpus, Json, Model, ReplaceFile
 from nwp.cli.options.reading import Columns, Dates, Form, Me, SkipBad
 from nwp.cli.output import out, print_json
-from nwp.cli.profile import counted, plain, print_profile
+from nwp.cli.profile import plain, print_profile
 from nwp.cli.reading import read_options
 from nwp.errors import BadSettings
+from nwp.wording import many
 
 
 def show(
@@ -105,8 +106,8 @@ def sample(
             print_json(written)
         else:
             out().print(
-                f"{out_file}: {counted(written['messages'], 'message')} of "
-                f"{counted(written['users'], 'user')}"
+                f"{out_file}: {many(written['messages'], 'message')} of "
+                f"{many(written['users'], 'user')}"
             )
         return
     if users or force:

@@ -117,7 +117,8 @@ def train(
     from nwp.tasks.train import train_bundle
     from nwp.tasks.train_options import TrainOptions
 
-    usual, falls = algorithm_of(algorithm), (warmup, final_share, step_rounds, step_factor)
+    usual = algorithm_of(algorithm)
+    falls = (warmup, final_share, step_rounds, step_factor)
     options = TrainOptions(
         workers=workers,
         held_out=held_out,

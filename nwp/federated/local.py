@@ -105,12 +105,18 @@ def seed_for(*parts: object) -> int:
 
 
 def drawn(user: Encoded, work: LocalWork, seed: int) -> Encoded:
-    """What a user trains on in the round of this seed: all messages, or as many as `work` says, each
-    equally likely, in their own order."""
-    if not 0 < work.messages < user.messages:
-        return user
+    """What a user trains on in the round of this seed."""
+    rows = rows_drawn(user.messages, work, seed)
+    return user if len(rows) == user.messages else user.some(rows)
+
+
+def rows_drawn(messages: int, work: LocalWork, seed: int) -> npt.NDArray[np.int64]:
+    """Which of so many messages a round of this seed takes, int64 (n,) in rising order: all, or as many
+    as `work` says, each equally likely."""
+    if not 0 < work.messages < messages:
+        return np.arange(messages)
     rng = np.random.default_rng(seed_for(seed, "messages"))
-    return user.some(np.sort(rng.choice(user.messages, work.messages, replace=False)))
+    return np.sort(rng.choice(messages, work.messages, replace=False))
 
 
 def train_user(

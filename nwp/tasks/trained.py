@@ -101,7 +101,8 @@ def _training(plan: TrainPlan) -> dict[str, Any]:
     return {
         "rounds": plan.rounds,
         "cohort": cohort,
-        # How often a user's messages were gone through, on average: what one alone may do too.
+        # How often a user's messages were gone through, on average: what one alone may do too. More than
+        # that where a round took only some of them: how many they have is not known here.
         "passes": math.ceil(plan.rounds * plan.local.epochs * cohort / users),
         "epochs": plan.local.epochs,
         "batch": plan.local.batch,

@@ -16,7 +16,7 @@ from nwp.corpus.split import only, part_of
 from nwp.corpus.types import Corpus
 from nwp.errors import BadMessage, BadSettings
 from nwp.federated.cohort import who_trains
-from nwp.federated.local import seed_for
+from nwp.federated.local import rows_drawn, seed_for
 from nwp.federated.parcel import Envelope, Parcel, pack_each
 from nwp.federated.plan import Plan, TrainPlan
 from nwp.federated.plan_text import plan_digest, plan_text
@@ -71,7 +71,7 @@ class Simulation:
     tap: Tap | None = None
     memory: Path | None = None
     stragglers: float = 0.0
-    _words: dict[str, int] = field(default_factory=dict)
+    _lengths: dict[str, list[int]] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
         if unknown := sorted(self.refusing - set(self.deals)):
@@ -136,15 +136,20 @@ class Simulation:
             return 0.0
         names, most = self.deals[worker], plan.local.max_positions
 
-        def words(place: int) -> int:
+        def lengths(place: int) -> list[int]:
+            """Words trained on of each message that has some."""
             user = names[place]
-            if user not in self._words:
-                texts = part_of(self.corpus.users[user], "train")
-                self._words[user] = sum(min(len(words_of(text)), most) for text in texts)
-            return self._words[user]
+            if user not in self._lengths:
+                found = (len(words_of(text)) for text in part_of(self.corpus.users[user], "train"))
+                self._lengths[user] = [min(n, most) for n in found if n]
+            return self._lengths[user]
 
-        drawn = who_trains(plan, number, request.arrays["users"].tolist(), names, words)
-        trained = [plan.local.epochs * words(place) for place, _ in drawn]
+        asked = request.arrays["users"].tolist()
+        trained = []
+        for place, seed in who_trains(plan, number, asked, names, lambda i: sum(lengths(i))):
+            of = lengths(place)
+            words = sum(of[row] for row in rows_drawn(len(of), plan.local, seed).tolist())
+            trained.append(plan.local.epochs * words)
         return response_seconds(
             trained, self.stragglers, seed_for("seconds", plan.seed, number, worker)
         )

@@ -63,6 +63,16 @@ def test_figures_of_training_are_the_plans(training: TrainPlan) -> None:
         assert part in told, part
 
 
+def test_how_many_messages_of_a_user_a_round_takes_is_told(training: TrainPlan) -> None:
+    some, one = (
+        text(replace(training, local=replace(training.local, messages=n))) for n in (12, 1)
+    )
+    assert "twice over 12 messages at most, drawn by chance from all of theirs (8 messages" in some
+    assert "one message alone" not in some
+    assert "over 1 message at most" in one
+    assert "one message alone" in one
+
+
 @pytest.mark.parametrize("up", ["fp32", "bf16", "int8", "topk"])
 @pytest.mark.parametrize("aggregation", ["mean", "scaffold"])
 def test_the_size_of_an_answer_is_that_of_the_message(
