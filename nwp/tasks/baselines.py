@@ -3,7 +3,9 @@ trained otherwise."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -67,7 +69,7 @@ def count_beside(
         clip_norm=training["clip_norm"],
         max_positions=training["max_positions"],
     )
-    tuning, seed = Tuning(work, training["passes"]), training["seed"]
+    tuning, seed = Tuning(work, passes_over(training, users)), training["seed"]
     start = start_weights(bundle.config, bundle.frequencies, seed)
     pairs = list(zip(users, seeds(sorted(corpus.users), seed), strict=True))
 
@@ -95,6 +97,23 @@ def count_beside(
             rows = _lstm(flat, users, bundle, engine)
         found[name] = _by_user(corpus, rows)
     return found
+
+
+def passes_over(training: Mapping[str, Any], users: Sequence[Parts]) -> int:
+    """How often a message was gone through, on average, if these `users` were the ones trained on.
+
+    The card's `passes` are a user's: users drawn by size bring more messages than the average one, and
+    users of whom a round takes only so many bring fewer.
+    """
+    held = np.array([user.train.messages for user in users], np.float64)
+    words = np.array([user.train.words for user in users], np.float64)
+    passes: int = training["passes"]
+    if not words.sum():
+        return passes
+    by_size = training.get("participation", {}).get("sampling") == "size"
+    draws = words / words.mean() if by_size else np.ones(len(users))
+    taken = np.minimum(held, training.get("messages") or np.inf)
+    return max(1, math.ceil(passes * float(draws @ taken / held.sum())))
 
 
 def _by_user(corpus: Corpus, rows: Rows) -> ByUser:

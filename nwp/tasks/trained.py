@@ -101,8 +101,8 @@ def _training(plan: TrainPlan) -> dict[str, Any]:
     return {
         "rounds": plan.rounds,
         "cohort": cohort,
-        # How often a user's messages were gone through, on average: what one alone may do too. More than
-        # that where a round took only some of them: how many they have is not known here.
+        # How often a user took part, on average: how often messages were gone through, unless users were
+        # drawn by size or a round took only some of a user's, which only those know who have the text.
         "passes": math.ceil(plan.rounds * plan.local.epochs * cohort / users),
         "epochs": plan.local.epochs,
         "batch": plan.local.batch,

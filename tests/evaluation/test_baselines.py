@@ -15,6 +15,7 @@ from nwp.federated.kernel import Kernel
 from nwp.federated.local import LocalWork, train_user
 from nwp.model.config import ModelConfig
 from nwp.model.expert import Expert, Order, usual_weights
+from nwp.tasks.baselines import passes_over
 from nwp.text.spelling import Letters
 from nwp.text.vocabulary import END, FIRST_OUTPUT, FIRST_WORD, UNKNOWN, Encoded
 
@@ -310,3 +311,23 @@ def test_text_joined_is_every_users_messages_end_to_end(users, laid):
          both.addresses[a:b].tolist())
         for a, b in zip(both.offsets[:-1], both.offsets[1:], strict=True)
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("training", "passes"),
+    [
+        ({}, 6),
+        ({"messages": 2}, 3),  # of 1 and 7 messages 1 and 2: three eighths of 6
+        ({"participation": {"sampling": "size"}}, 10),  # drawn 0.25 and 1.75 times: 12.5 of 8
+        ({"participation": {"sampling": "size"}, "messages": 2}, 3),  # 3.75 of 8
+        ({"participation": {"sampling": "poisson"}, "messages": 7}, 6),
+    ],
+)
+def test_text_is_gone_through_as_often_as_in_the_run_itself(
+    laid, training: dict[str, object], passes: int
+) -> None:
+    none = laid([])
+    few, many = (parts_of(laid([[6, 7]] * n), none, none) for n in (1, 7))
+
+    assert passes_over({"passes": 6, **training}, [few, many]) == passes
+    assert passes_over({"passes": 6, **training}, [parts_of(none, none, none)]) == 6
