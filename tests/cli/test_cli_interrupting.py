@@ -32,6 +32,20 @@ def _start(*arguments: object, session: bool = False) -> subprocess.Popen[str]:
     )
 
 
+def test_ctrl_c_while_the_command_is_imported_ends_it_in_silence() -> None:
+    importing = (
+        "import sys\n"
+        "class Pressed:\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == 'nwp.cli.main': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Pressed())\n"
+        "from nwp.__main__ import run; run()"
+    )
+    done = subprocess.run([sys.executable, "-c", importing], capture_output=True, check=False)
+
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+
+
 def test_a_run_killed_in_its_middle_resumes_to_the_bytes_of_one_that_was_not(
     nwp: Nwp, corpus: Path, long_bundle: Path
 ) -> None:
