@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from nwp.cli.idle import of_beginning, of_query, refuse_idle
 from nwp.cli.options import joint, querying, run
 from nwp.cli.options.common import Json
 from nwp.cli.options.parties import ServerHome
@@ -26,6 +27,7 @@ def home_of(home: Path | None) -> Path:
 
 
 def train(
+    context: typer.Context,
     out_folder: joint.Out,
     rounds: run.Rounds = 60,
     cohort: run.Cohort = 0,
@@ -38,6 +40,7 @@ def train(
     learning_rate: joint.LearningRate = 4.0,
     epochs: joint.Epochs = 1,
     batch: joint.Batch = 16,
+    messages: joint.Messages = 0,
     clip_norm: joint.ClipNorm = 0.5,
     dropout: joint.Dropout = None,
     precision: joint.Precision = "fp32",
@@ -79,13 +82,21 @@ def train(
     from nwp.workers.network import Patience
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    start = base_of(base)
     options = TrainOptions(
         k=k,
         embedding=embedding,
         hidden=hidden,
         public_words=public_words,
         dropout=dropout,
-        local=LocalWork(epochs, batch, learning_rate, clip_norm=clip_norm, precision=precision),
+        local=LocalWork(
+            epochs,
+            batch,
+            learning_rate,
+            clip_norm=clip_norm,
+            precision=precision,
+            messages=messages,
+        ),
         server=ServerOptimizer("fedadam", learning_rate=server_learning_rate, averaging=averaging),
         server_schedule=Schedule(server_schedule),
         compression=Compression.chosen(downlink, uplink, None),
@@ -95,9 +106,10 @@ def train(
         validate_every=validate_every,
         patience=patience,
         seed=seed,
-        base=base_of(base),
+        base=start,
         storage=storage,
     )
+    refuse_idle(context, of_beginning(not start, "--from none"))
     wait = Patience(
         answer=answer,
         grace=grace,
@@ -139,6 +151,7 @@ def train(
 
 
 def query(
+    context: typer.Context,
     what: querying.What,
     model: querying.OfModel = None,
     split: querying.Split = "",
@@ -172,10 +185,12 @@ def query(
         epsilon=epsilon,
         per_user=per_user,
     )
+    asked = plan_query(options)
+    refuse_idle(context, of_query(what))
     answer = query_members(
         home_of(home),
         options,
-        plan_query(options),
+        asked,
         Patience(answer=longest, longest=longest, decision=longest, gather=longest),
         lambda text: err().print(text),
     )

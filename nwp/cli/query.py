@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import typer
+
+from nwp.cli.idle import of_query, refuse_idle
 from nwp.cli.options import querying
 from nwp.cli.options.common import Corpus, Json
 from nwp.cli.options.computing import EngineName, Processes, RayAddress, Workers
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
 
 def query(
+    context: typer.Context,
     corpus: Corpus,
     what: querying.What,
     model: querying.OfModel = None,
@@ -59,6 +63,7 @@ def query(
         ray_address=ray_address,
     )
     asked = plan_query(options)
+    refuse_idle(context, of_query(what))
     found = read_corpus(corpus, form, columns, dates, me, skip_bad_lines=skip_bad_lines)
     answer = query_corpus(found, options, *asked)
     tell(answer, top, as_json=as_json)

@@ -6,6 +6,9 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import typer
+
+from nwp.cli.idle import of_beginning, of_optimizer, of_schedules, refuse_idle
 from nwp.cli.options import learning, network, run
 from nwp.cli.options.common import Corpus, Json
 from nwp.cli.options.computing import Device, EngineName, Processes, RayAddress, Workers
@@ -18,6 +21,7 @@ from nwp.errors import Interrupted
 
 
 def train(
+    context: typer.Context,
     corpus: Corpus,
     out_folder: run.Out = None,
     workers: Workers = 0,
@@ -176,6 +180,14 @@ def train(
         engine=engine,
         ray_address=ray_address,
         device=device,
+    )
+    refuse_idle(
+        context,
+        {
+            **of_beginning(base is None, "without --from"),
+            **of_schedules(schedule, server_schedule),
+            **of_optimizer(server_optimizer),
+        },
     )
     trackers = chosen_trackers(record=record, tensorboard=tensorboard, mlflow=mlflow)
     out_folder = out_folder or Path(f"{plain_name(corpus)}-model")

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 # A model that trains in a second; --processes 1 because starting others takes longer than that.
+FEW = ("--cohort", "4", "--processes", "1")
 TINY = (
     *("--embedding", "8", "--hidden", "8", "--public-words", "200", "--vocabulary", "500"),
-    *("--cohort", "4", "--processes", "1"),
+    *FEW,
 )
 ROUNDS = ("--rounds", "4", "--validate-every", "2")
 # As many rounds as it takes to be interrupted in the middle of them for sure.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from command_line import ROUNDS, TINY, Done, Nwp, files_in, write_corpus
+from command_line import FEW, ROUNDS, TINY, Done, Nwp, files_in, write_corpus
 
 GOOD = '{"user": "ann", "text": "see you tomorrow"}\n'
 
@@ -143,7 +143,6 @@ def test_a_corpus_without_anything_to_train_on_is_refused(
         (("--held-out", "1.5"), "bad-settings", ["cannot hold out 1.5"]),
         (("--held-out", "0.99"), "bad-settings", ["all users held out"]),
         (("--k", "0"), "bad-settings", ["k = 0"]),
-        (("--from", "nowhere"), "bad-bundle", ["no bundle at nowhere", "nwp train"]),
         (("--server-optimizer", "sgd"), "bad-settings", ["'sgd'", "fedadam"]),
         (("--server-learning-rate", "0"), "bad-settings", ["learning rate"]),
         (("--learning-rate", "-1"), "bad-settings", ["learning rate"]),
@@ -175,6 +174,15 @@ def test_options_that_cannot_be_leave_no_folder(
     said = nwp("train", corpus, "--out", "m", *TINY, *options, "--json").error(kind)
 
     assert all(message in said for message in messages), said
+    assert _nothing_written(own_place, {})
+
+
+def test_a_bundle_to_go_on_from_must_exist(nwp: Nwp, corpus: Path, own_place: Path) -> None:
+    words = ("train", corpus, "--out", "m", *FEW, "--from", "nowhere", "--json")
+    said = nwp(*words).error("bad-bundle")
+
+    assert "no bundle at nowhere" in said
+    assert "nwp train" in said
     assert _nothing_written(own_place, {})
 
 
@@ -252,7 +260,7 @@ def test_a_bundle_that_cannot_be_used_is_named(
     words = {
         "suggest": ("suggest", "see you", "--model", "m", "--json"),
         "evaluate": ("evaluate", corpus, "--model", "m", "--json"),
-        "train": ("train", corpus, "--out", "new", *TINY, "--from", "m", "--json"),
+        "train": ("train", corpus, "--out", "new", *FEW, "--from", "m", "--json"),
         "prompt": ("prompt", "--model", "m"),
     }[command]
 

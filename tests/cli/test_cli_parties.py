@@ -150,7 +150,7 @@ def test_two_people_train_a_model_and_keep_their_text(nwp: Nwp) -> None:
 
         people = threading.Thread(target=approve)
         people.start()
-        trained = nwp(*TRAIN, "--json").result()
+        trained = nwp(*TRAIN, "--messages", 2, "--json").result()
         people.join()
 
     assert [(m["name"], m["email"], m["users"], m["there"]) for m in members] == [
@@ -168,6 +168,7 @@ def test_two_people_train_a_model_and_keep_their_text(nwp: Nwp) -> None:
         (2, "train", "approved", "owner"),
     ]
     assert all(r["words"] and r["came"] and r["decided"] for r in found)
+    assert "2 messages at most, drawn by chance from all of theirs" in " ".join(found[1]["words"])
 
     log = nwp("worker", "log", "--last", 0, "--home", "ada", "--json").result()
     answers = [(e["phase"], e["round"]) for e in log["entries"] if e["kind"] == "answer"]
@@ -408,6 +409,13 @@ def test_training_wants_members_and_a_folder_to_write_to(
     Path("m/mine.txt").write_text("mine")
     assert "already holds something" in nwp(*TRAIN, "--json").error("bad-input")
     assert invited
+
+
+def test_what_would_do_nothing_is_not_asked_for(nwp: Nwp) -> None:
+    own = ("server", "train", "--home", "kajsa", "--out", "m", "--hidden", 8, "--json")
+    assert "--hidden would do nothing here" in nwp(*own).error("bad-settings")
+    top = ("server", "query", "size", "--top", 3, "--home", "kajsa", "--json")
+    assert "--top would do nothing here" in nwp(*top).error("bad-settings")
 
 
 @pytest.mark.usefixtures("invited")

@@ -128,6 +128,8 @@ BAD = [
     (("size", "--epsilon", "nan", "--per-user", 9), "epsilon = nan"),
     (("size", "--epsilon", -1, "--per-user", 9), "epsilon = -1"),
     (("size", "--model", "m"), "Leave --model out"),
+    (("size", "-k", 4), "-k would do nothing here"),
+    (("lengths", "--top", 4), "It is for the query words"),
     (("size", "--workers", 99), "between 1 and 6"),
 ]
 

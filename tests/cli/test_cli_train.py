@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import BUNDLE, ROUNDS, TINY, Nwp, bundle_bytes, files_in, write_corpus
+from command_line import BUNDLE, FEW, ROUNDS, TINY, Nwp, bundle_bytes, files_in, write_corpus
 from safetensors.numpy import load_file
 
 from nwp.cli.progress import Rounds
@@ -306,7 +306,7 @@ def test_another_bundle_under_the_same_name_cannot_be_gone_on_from(
     nwp: Nwp, corpus: Path, bundle: Path
 ) -> None:
     shutil.copytree(bundle, "base", ignore=shutil.ignore_patterns("run"))
-    words = ("train", corpus, "--out", "m", *TINY, *ROUNDS, "--from", "base", "--json")
+    words = ("train", corpus, "--out", "m", *FEW, *ROUNDS, "--from", "base", "--json")
     nwp(*words).result()
     settings = json.loads(Path("base/settings.json").read_text())
     Path("base/settings.json").write_text(json.dumps(settings | {"about": {}}))
@@ -331,7 +331,7 @@ def test_a_folder_called_run_that_is_none_is_left_alone(
 def test_training_goes_on_from_a_bundle_with_its_words_and_sizes(
     nwp: Nwp, corpus: Path, bundle: Path
 ) -> None:
-    words = ("train", corpus, "--out", "m", *TINY, *ROUNDS, "--hidden", 16, "--from", bundle)
+    words = ("train", corpus, "--out", "m", *FEW, *ROUNDS, "--from", bundle)
     done = nwp(*words)
     found = nwp(*words, "--resume", "--json").result()
 
@@ -351,7 +351,7 @@ def test_training_goes_on_from_a_bundle_with_its_words_and_sizes(
 
 
 def test_dropout_may_be_another_than_the_bundles(nwp: Nwp, corpus: Path, bundle: Path) -> None:
-    words = ("train", corpus, *TINY, *ROUNDS, "--from", bundle, "--json")
+    words = ("train", corpus, *FEW, *ROUNDS, "--from", bundle, "--json")
     found = {}
     for out, options in {"a": (), "b": ("--dropout", 0.5), "c": ("--dropout", 0)}.items():
         nwp(*words, "--out", out, *options).result()
@@ -415,7 +415,7 @@ def test_with_a_base_bundle_all_refusing_is_told_when_the_plan_is(
     nwp: Nwp, corpus: Path, bundle: Path, own_place: Path
 ) -> None:
     done = nwp(
-        *("train", corpus, "--out", "m", *TINY, "--from", bundle),
+        *("train", corpus, "--out", "m", *FEW, "--from", bundle),
         *("--refuse", "worker-1", "--json"),
     )
 
@@ -535,6 +535,15 @@ REFUSED = {
     "no such schedule": (("--schedule", "sine"), "cosine"),
     "all warm-up": (("--warmup", 5), "shorter than the run"),
     "a share of nothing": (("--final-share", 0), "in (0, 1]"),
+    "a share of a rate that stays": (("--final-share", 0.2), "--final-share would do nothing"),
+    "steps without a step": (("--schedule", "cosine", "--step-rounds", 5), "--schedule step"),
+    "momentum of plain steps": (
+        ("--server-optimizer", "fedavg", "--momentum", 0.5),
+        "optimizers other than fedavg",
+    ),
+    "beta 2 of a sum": (("--server-optimizer", "fedadagrad", "--beta2", 0.9), "fedyogi"),
+    "epsilon of plain steps": (("--server-optimizer", "fedavgm", "--epsilon", 1), "an adaptive"),
+    "sizes of another's words": (("--from", "somewhere"), "would do nothing here"),
 }
 
 

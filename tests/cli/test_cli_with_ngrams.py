@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import TINY, Nwp, write_corpus
+from command_line import FEW, Nwp, write_corpus
 
 from nwp.model.bundle import load_bundle, save_bundle
 from nwp.model.expert import KINDS, Expert, Order
@@ -80,7 +80,7 @@ def test_compare_says_it_too(nwp: Nwp, corpus: Path, mixed: Path) -> None:
 def test_training_on_leaves_ngrams_out_and_says_how_to_make_new_ones(
     nwp: Nwp, corpus: Path, mixed: Path
 ) -> None:
-    words = ("train", corpus, *TINY, "--rounds", 1, "--from", mixed, "--no-record", "--out")
+    words = ("train", corpus, *FEW, "--rounds", 1, "--from", mixed, "--no-record", "--out")
 
     done = nwp(*words, "on")
     found = nwp(*words, "again", "--json").result()
@@ -96,7 +96,7 @@ def test_training_on_leaves_ngrams_out_and_says_how_to_make_new_ones(
 def test_training_from_a_bundle_without_ngrams_says_nothing_of_them(
     nwp: Nwp, corpus: Path, bundle: Path
 ) -> None:
-    words = ("train", corpus, *TINY, "--rounds", 1, "--from", bundle, "--no-record", "--out")
+    words = ("train", corpus, *FEW, "--rounds", 1, "--from", bundle, "--no-record", "--out")
 
     assert "n-grams" not in nwp(*words, "on").err
     assert nwp(*words, "again", "--json").result()["ngrams_left_out"] is False

@@ -78,6 +78,12 @@ LearningRate = Annotated[
 ]
 Epochs = Annotated[int, typer.Option("--epochs", min=1, rich_help_panel=_LOCAL, help="A round.")]
 Batch = Annotated[int, typer.Option("--batch", min=0, rich_help_panel=_LOCAL, help="Messages.")]
+Messages = Annotated[
+    int,
+    typer.Option(
+        "--messages", min=0, rich_help_panel=_LOCAL, help="Of a user, the most in a round; 0: all."
+    ),
+]
 ClipNorm = Annotated[
     float,
     typer.Option("--clip-norm", rich_help_panel=_LOCAL, help="Longest gradient; 0: any."),
