@@ -38,7 +38,8 @@ from nwp.corpus.split import part_of
 from nwp.corpus.types import Corpus
 from nwp.evaluation.counts import Rows, figures
 from nwp.evaluation.ngrams import KneserNey, Unigram
-from nwp.evaluation.scoring import Predictor, count_with, in_groups, predictor_of
+from nwp.evaluation.scoring import Predictor, count_with, predictor_of
+from nwp.federated.groups import in_groups
 from nwp.model.bundle import Bundle, default_bundle, load_bundle
 from nwp.tasks.start import weights_of
 from nwp.text.spelling import Speller, spell

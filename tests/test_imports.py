@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import importlib
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 
@@ -39,3 +42,16 @@ def test_the_adapter_alone_imports_syft() -> None:
     who = {name for name, path in FILES.items() for of in imported(path) if of.startswith("syft")}
     assert who
     assert all(name.startswith("nwp.workers.adapter.") for name in who)
+
+
+PROGRAMS = [path for folder in ("benchmarks", "scripts") for path in (ROOT / folder).glob("*.py")]
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.name)
+def test_what_benchmarks_and_scripts_take_from_nwp_is_there(path: Path) -> None:
+    """Not by running them: what some import beside it need not be installed."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("nwp"):
+            module = importlib.import_module(str(node.module))
+            for alias in node.names:
+                assert hasattr(module, alias.name) or f"{node.module}.{alias.name}" in FILES

@@ -76,7 +76,7 @@ def test_rounds_leave_nothing_behind_but_their_reports(tmp_path: Path) -> None:
 
     def look(state: RunState) -> None:
         if state.number in (10, 50):
-            simulation = begun[0].simulation
+            simulation = begun[0].federation
             store_of = stores.stored_bytes(simulation.store)
             boxes = simulation.datasites["worker-1"].folder.parent
             files = [path for path in boxes.rglob("*") if path.is_file()]
