@@ -44,7 +44,8 @@ perplexity. Validation is the ninth tenth of each user's messages, in order of t
 {_parts(about.get("averaged"))}\
 ## Training
 
-- {training["rounds"]} rounds, {training["cohort"]} users a round, {training["epochs"]} local epoch(s), \
+- {training["rounds"]} rounds, {training["cohort"]} users a round{_drawn(training)}, \
+{training["epochs"]} local epoch(s), \
 {_batches(training["batch"])}{_at_most(training)}, \
 learning rate {training["learning_rate"]}{_scheduled(training, "schedule")}
 - {_algorithm(training)}
@@ -173,6 +174,26 @@ def _stored(settings: Mapping[str, Any]) -> str:
 
 def _batches(size: int) -> str:
     return f"batches of {size}" if size else "all of a user's messages in one step"
+
+
+def _drawn(training: Mapping[str, Any]) -> str:
+    """How the users of a round were found, where it was not all alike, everybody within reach."""
+    who = training.get("participation")
+    if not who:
+        return ""
+    how = {"size": "drawn by their words", "poisson": "drawn one by one, so many on average"}
+    told = [how.get(who["sampling"], "")]
+    if who["availability"] < 1:
+        told.append(f"each within reach by a chance of {who['availability']}")
+    if who["cycle"] > 1:
+        told.append(f"in {who['cycle']} groups that take turns")
+    if who["over_select"]:
+        told.append(f"{who['over_select']:.0%} more asked")
+    if who["time_limit"]:
+        told.append(f"{who['time_limit']} s waited at most")
+    if who["minimum"]:
+        told.append(f"no round of fewer than {who['minimum']}")
+    return "".join(f", {text}" for text in told if text)
 
 
 def _at_most(training: Mapping[str, Any]) -> str:

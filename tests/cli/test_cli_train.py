@@ -482,6 +482,17 @@ OTHERS: dict[str, tuple[tuple[object, ...], dict[str, object], str]] = {
     ),
     "fedprox": (("--proximal", 0.1), {"proximal": 0.1}, "fedavg, proximal term 0.1;"),
     "some messages": (("--messages", 3), {"messages": 3}, "at most 3 messages of a user"),
+    "by size": (
+        ("--sampling", "size"),
+        {"weights": "equal"},
+        "4 users a round, drawn by their words, 1 local",
+    ),
+    "one by one": (
+        ("--sampling", "poisson", "--availability", 0.9, "--cycle", 2, "--minimum", 1),
+        {"weights": "words"},
+        "4 users a round, drawn one by one, so many on average, each within reach by a chance of "
+        "0.9, in 2 groups that take turns, no round of fewer than 1, 1 local",
+    ),
     "clipped": (
         ("--weights", "clipped", "--weight-cap", 20),
         {"weights": "clipped", "weight_cap": 20},
