@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from command_line import TINY, Nwp, files_in
+from command_line import FEW, TINY, Nwp, files_in
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_environment_variables_are_named_like_the_long_options(
     monkeypatch.setenv("NWP_TRAIN_REFUSE", "worker-2")
     monkeypatch.setenv("NWP_TRAIN_WORKERS", "2")
 
-    result = nwp("train", corpus, *TINY, "--rounds", 1, "--json").result()
+    result = nwp("train", corpus, *FEW, "--rounds", 1, "--json").result()
 
     assert result["model"] == "from-environment"
     assert set(result["absent"]) == {"worker-2"}
