@@ -50,7 +50,6 @@ SCRIPT = [
     Key(TAB, 1.2),
     Key(CTRL_Z, 1.2),
     Key(CTRL_SPACE, 0.8),
-    Key(CTRL_SPACE, 0.8),
     Key(TAB, 1.2),
     Key("?", 0.8),
     Key(ENTER, 1.2),
