@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -89,7 +90,11 @@ class RunFolder:
                 f"{self.out} holds a model without the run that made it",
                 "Go on from its weights with --from and another --out, or begin anew with --force.",
             )
-        return self._finished() if bundled else None
+        finished = self._finished() if bundled else None
+        if finished is not None:  # else `begin` does so; a folder that may not be written stays as it is
+            with contextlib.suppress(OSError):
+                remove_partial(self.out)
+        return finished
 
     def _is_empty(self) -> bool:
         """Does the folder hold nothing but what a killed beginning leaves?"""

@@ -39,13 +39,15 @@ def left_by(train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ca
     """What a run that nobody kills leaves; the changes it made on disk."""
 
     def whole(rounds: tuple[str, ...], **more: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
-        place = tmp_path / "whole"
-        place.mkdir()
-        with monkeypatch.context() as patch:
-            patch.chdir(place)
-            ran = train(rounds, **more)
-            assert ran.code == 0, ran.err
-            return everything(ran), ran.changes
+        for name in ("first", "whole"):  # the first makes the folder of past runs, too
+            place = tmp_path / name
+            place.mkdir()
+            with monkeypatch.context() as patch:
+                patch.chdir(place)
+                ran = train(rounds, **more)
+                assert ran.code == 0, ran.err
+                found = everything(ran), ran.changes
+        return found
 
     return whole
 
