@@ -91,7 +91,7 @@ class RunFolder:
                 "Go on from its weights with --from and another --out, or begin anew with --force.",
             )
         finished = self._finished() if bundled else None
-        if finished is not None:  # else `begin` does so; a folder that may not be written stays as it is
+        if finished is not None:  # of others `begin` does so
             with contextlib.suppress(OSError):
                 remove_partial(self.out)
         return finished
