@@ -61,7 +61,7 @@ def connect(path: Path | None) -> sqlite3.Connection:
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         address = f"{path.absolute().as_uri()}?mode=rw" if path else ":memory:"
         db = sqlite3.connect(
-            address, _PATIENCE, isolation_level=None, check_same_thread=False, uri=True
+            address, timeout=_PATIENCE, isolation_level=None, check_same_thread=False, uri=True
         )
         try:
             db.execute("PRAGMA secure_delete = ON")

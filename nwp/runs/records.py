@@ -193,7 +193,7 @@ class Records:
     def _open(self) -> Iterator[sqlite3.Connection]:
         # Not made where it is missing: it would be open to others.
         address = f"{self.path.absolute().as_uri()}?mode=rw"
-        connection = sqlite3.connect(address, _PATIENCE, isolation_level=None, uri=True)
+        connection = sqlite3.connect(address, timeout=_PATIENCE, isolation_level=None, uri=True)
         with contextlib.closing(connection) as db:  # which takes back what was not committed
             db.execute("PRAGMA foreign_keys = ON")
             yield db
