@@ -89,10 +89,10 @@ def _add_grams(db: sqlite3.Connection, ids: Sequence[int | None], unit: float) -
         size = "SELECT count(*) FROM grams WHERE before = ? AND last = ?"
         if db.execute(size, context).fetchone()[0] > _MOST:
             db.execute(
-                "DELETE FROM grams WHERE before = ?1 AND last = ?2 AND word IN (SELECT word FROM "
-                "grams WHERE before = ?1 AND last = ?2 ORDER BY weight DESC, word LIMIT -1 "
-                "OFFSET ?3)",
-                (*context, _KEPT),
+                "DELETE FROM grams WHERE before = ? AND last = ? AND word IN (SELECT word FROM "
+                "grams WHERE before = ? AND last = ? ORDER BY weight DESC, word LIMIT -1 "
+                "OFFSET ?)",
+                (*context, *context, _KEPT),
             )
 
 
