@@ -42,12 +42,14 @@ def of_schedules(*names: str) -> Needs:
 
 def of_optimizer(name: str) -> Needs:
     """What the constants of a server optimizer need."""
-    second = name in ("fedadam", "fedyogi")
-    return {
-        "momentum": (name != "fedavg", "server optimizers other than fedavg"),
-        "beta2": (second, "--server-optimizer fedadam or fedyogi"),
-        "epsilon": (second or name == "fedadagrad", "an adaptive --server-optimizer"),
-    }
+    from nwp.federated.optimizers import CONSTANTS
+
+    def wanted(constant: str) -> str:
+        users = [one for one, reads in CONSTANTS.items() if constant in reads]
+        return f"--server-optimizer {' or '.join(users)}"
+
+    every = CONSTANTS["fedadam"]
+    return {constant: (constant in CONSTANTS[name], wanted(constant)) for constant in every}
 
 
 def of_beginning(from_nothing: bool, instead: str) -> Needs:

@@ -14,6 +14,7 @@ the weights to and fro, and their mean lies where the pulls cancel.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,8 +22,16 @@ import numpy as np
 from nwp.errors import BadSettings
 from nwp.model.lstm import FloatArray
 
-NAMES = ("fedavg", "fedavgm", "fedadagrad", "fedadam", "fedyogi")
-_ADAPTIVE = NAMES[2:]
+# What each of them reads, beside its learning rate.
+CONSTANTS: Mapping[str, tuple[str, ...]] = {
+    "fedavg": (),
+    "fedavgm": ("momentum",),
+    "fedadagrad": ("momentum", "epsilon"),
+    "fedadam": ("momentum", "beta2", "epsilon"),
+    "fedyogi": ("momentum", "beta2", "epsilon"),
+}
+NAMES = tuple(CONSTANTS)
+_ADAPTIVE = tuple(name for name, reads in CONSTANTS.items() if "epsilon" in reads)
 
 
 @dataclass(frozen=True)

@@ -550,10 +550,10 @@ REFUSED = {
     "steps without a step": (("--schedule", "cosine", "--step-rounds", 5), "--schedule step"),
     "momentum of plain steps": (
         ("--server-optimizer", "fedavg", "--momentum", 0.5),
-        "optimizers other than fedavg",
+        "--server-optimizer fedavgm or fedadagrad or fedadam",
     ),
     "beta 2 of a sum": (("--server-optimizer", "fedadagrad", "--beta2", 0.9), "fedyogi"),
-    "epsilon of plain steps": (("--server-optimizer", "fedavgm", "--epsilon", 1), "an adaptive"),
+    "epsilon of plain steps": (("--server-optimizer", "fedavgm", "--epsilon", 1), "fedadagrad or"),
     "sizes of another's words": (("--from", "somewhere"), "would do nothing here"),
 }
 
