@@ -78,7 +78,7 @@ def main() -> None:
     model = start_model(spec)
     weights = torch.cat([p.detach().reshape(-1) for p in model.parameters()]).numpy()
     engine = make_engine(args.processes, args.threads, device=args.device)
-    groups = deal_groups([(user, 0) for user in users], work, config, args.groups)
+    groups = deal_groups([(user, 0) for user in users], work, args.groups)
     # A client's weight in the average is its sentences, as with all the others.
     tasks = [(config, work, group, Weighting("messages")) for group in groups]
     times = []

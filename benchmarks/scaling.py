@@ -58,7 +58,7 @@ def main() -> None:
     )
     work = LocalWork(batch=16, learning_rate=0.3, precision=given.precision)
     users = [(user, seed_for("scaling", i)) for i, user in enumerate(made_up(given.messages))]
-    tasks = [(config, work, group) for group in deal_groups(users, work, config, given.groups)]
+    tasks = [(config, work, group) for group in deal_groups(users, work, given.groups)]
     model = NextWordModel(config)
     model.initialize(0)
     times = timed(rows(given.engines, given.processes), model.weights(), tasks, given.rounds)

@@ -76,7 +76,7 @@ def _answer(worker: WorkerSide, number: int, request: Parcel) -> Parcel:
     data, work = worker.encoded("train"), plan.work(number)
     asked = asked_users(worker, number, request)
     users = [(drawn(data[i], work, seed), seed) for i, seed in asked]
-    groups = deal_groups(users, work, plan.model, plan.groups)
+    groups = deal_groups(users, work, plan.groups)
     tasks = [(plan.model, work, group, plan.weighting) for group in groups]
     total = np.zeros(len(weights), np.float64)
     weight, loss = 0, 0.0

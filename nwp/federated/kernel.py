@@ -19,10 +19,12 @@ memory; what is drawn for dropout is drawn there, so that every device drops the
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -73,6 +75,14 @@ class Piece:
                 into[part].add_(outer(self.left[:, part], self.right), alpha=alpha)
                 if copy is not None:
                     copy[part].copy_(into[part])
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Whose dropout is drawn from a generator: so many messages of a batch, behind those before."""
+
+    generator: torch.Generator
+    messages: int
 
 
 class Kernel:
@@ -161,7 +171,7 @@ class Kernel:
         pieces = (
             piece
             for part, its in zip(parts, each, strict=True)
-            for piece in self.backward(part, 1 / len(losses), its, generator)
+            for piece in self.backward(part, 1 / len(losses), its, draws_of(generator, part))
         )
         pulled = proximal != 0 or correction is not None
         if clip_norm == 0 and not pulled and not more and len(losses) <= _BLOCK:
@@ -208,16 +218,17 @@ class Kernel:
         batch: Packed,
         scale: float | Tensor,
         losses: Tensor,
-        generator: torch.Generator | None = None,
+        draws: Sequence[Draws] = (),
     ) -> Iterator[Piece]:
         """The gradient of the sum over words of scale times loss, piece by piece.
 
         `scale` is one number or one a word, float32 (N,); each word's loss is written to `losses`,
-        float32 (N,); both, and the batch, are on the kernel's device. A piece may be added to the
-        weights as it comes, since nothing later reads them, if all words are one block.
+        float32 (N,); both, and the batch, are on the kernel's device. With `draws`, which are of all
+        messages or none, dropout is applied. A piece may be added to the weights as it comes, since
+        nothing later reads them, if all words are one block.
         """
         config, read = self.config, self._read
-        masks = _masks(batch, config, generator)
+        masks = _masks(batch, config, draws)
         before = batch.before
         passed, projected = self._ahead(batch, masks)
         x = passed[-1].states
@@ -395,18 +406,34 @@ def _lstm_pieces(layer: int, gates: Tensor, passed: _Passed, before: Tensor) -> 
         yield Piece(f"lstm.weight_hh_l{layer}", after, passed.states.index_select(0, before))
 
 
+def draws_of(generator: torch.Generator | None, batch: Packed) -> list[Draws]:
+    """A batch whose messages all draw from one generator, if any."""
+    return [] if generator is None else [Draws(generator, batch.shape[0])]
+
+
 def _masks(
-    batch: Packed, config: ModelConfig, generator: torch.Generator | None
+    batch: Packed, config: ModelConfig, draws: Sequence[Draws]
 ) -> tuple[Tensor, Tensor] | None:
-    """Dropout's factors for embeddings and projections, (N, width): drawn as for messages side by
-    side, in the order given, so that they do not depend on the packing."""
-    if generator is None or config.dropout == 0:
+    """Dropout's factors for embeddings and projections, (P, width): drawn as for each one's messages
+    side by side, in the order given, so that they depend neither on the packing nor on who else is
+    in the batch."""
+    if not draws or config.dropout == 0:
         return None
-    places = torch.from_numpy(batch.places)
+    lengths = np.bincount(batch.rows, minlength=batch.shape[0])
+    firsts = np.cumsum([0, *(one.messages for one in draws)])
+    owner = np.repeat(np.arange(len(draws)), np.diff(firsts))
+    longest = np.maximum.reduceat(lengths, firsts[:-1])
+    bounds = np.cumsum([0, *(longest * np.diff(firsts))])
+    by = owner[batch.rows]
+    places = torch.from_numpy(
+        bounds[by] + (batch.rows - firsts[by]) * longest[by] + batch.positions
+    )
     kept = 1 / (1 - config.dropout)
 
     def draw(width: int) -> Tensor:
-        drawn = torch.rand((*batch.shape, width), generator=generator).view(-1, width)
+        drawn = torch.empty(int(bounds[-1]), width)
+        for one, (start, end) in zip(draws, itertools.pairwise(bounds), strict=True):
+            torch.rand(end - start, width, generator=one.generator, out=drawn[start:end])
         mask = torch.zeros(len(batch.inputs), width)
         mask[: batch.words] = (drawn[places] >= config.dropout) * kept
         return moved(mask, batch.inputs.device)

@@ -6,7 +6,6 @@ minibatch SGD over the user's own messages. `nwp.federated.reference` is the sam
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import math
 import threading
@@ -21,7 +20,7 @@ from torch import Tensor
 from nwp.errors import BadSettings
 from nwp.federated.device import here, moved
 from nwp.federated.groups import in_groups
-from nwp.federated.kernel import PRECISIONS, Kernel, named_views
+from nwp.federated.kernel import PRECISIONS, Draws, Kernel, named_views
 from nwp.federated.packing import pack
 from nwp.model.config import ModelConfig
 from nwp.model.lstm import FloatArray
@@ -30,6 +29,7 @@ from nwp.text.vocabulary import Encoded
 ORDERS = ("sorted", "given")
 # What is computed as one batch of users of one step: more words make it no faster, but larger.
 _MERGED_USERS, _MERGED_WORDS = 64, 4096
+_WORTH = 256  # words of such users for which a group is made
 _FEW = 16  # messages up to which a user's one step may be merged, where a batch is all of them
 _SLICE = 64  # messages of such a batch that are in memory at once
 
@@ -231,23 +231,26 @@ def pad(user: Encoded, rows: npt.NDArray[np.int64], max_positions: int) -> Batch
     return Batch(gather(user.inputs), gather(user.marks), gather(user.targets))
 
 
-def takes_one_step(user: Encoded, work: LocalWork, config: ModelConfig) -> bool:
+def takes_one_step(user: Encoded, work: LocalWork) -> bool:
     """Is all that the user does one plain step? Then many can be computed as one: the sum of their
     updates is one gradient at the weights that all received."""
-    plain = work.epochs == 1 and work.clip_norm == 0 and config.dropout == 0
+    plain = work.epochs == 1 and work.clip_norm == 0
     return plain and 0 < user.messages <= (work.batch or _FEW)
 
 
 def deal_groups(
-    users: Sequence[tuple[Encoded, int]], work: LocalWork, config: ModelConfig, groups: int
+    users: Sequence[tuple[Encoded, int]], work: LocalWork, groups: int
 ) -> list[list[tuple[Encoded, int]]]:
-    """Users (data and seed) in at most so many groups of like cost, each in the order given.
+    """Users (data and seed) in at most so many groups of like cost, each in the order given; in fewer
+    where all take one step, so that a group is worth the weights that are made ready for it.
 
     Which user is in which group depends on the users alone, so that sums by group are the same
     wherever and whenever groups are computed. The longest work first, each to the group that has
     least so far (Graham 1969, "Bounds on multiprocessing timing anomalies").
     """
-    costs = [_cost(user, work, config) for user, _ in users]
+    costs = [_cost(user, work) for user, _ in users]
+    if all(takes_one_step(user, work) for user, _ in users):
+        groups = max(1, min(groups, sum(costs) // _WORTH))
     loads, dealt = [0] * groups, [0] * len(users)
     for i in sorted(range(len(users)), key=lambda i: (-costs[i], i)):
         least = min(range(groups), key=loads.__getitem__)
@@ -260,10 +263,10 @@ def deal_groups(
     return [group for group in found if group]
 
 
-def _cost(user: Encoded, work: LocalWork, config: ModelConfig) -> int:
+def _cost(user: Encoded, work: LocalWork) -> int:
     """About how long a user takes, in words: a step of its own costs as much as 80 words besides."""
     words = words_trained(user, work)
-    if takes_one_step(user, work, config):
+    if takes_one_step(user, work):
         return words
     return words + 80 * -(-user.messages // (work.batch or _SLICE))
 
@@ -282,15 +285,15 @@ def train_group(
     The sum's order is the order given, users of one step before the others.
     """
     kernel, received = scratch(config, work.precision), torch.from_numpy(start)
-    alone = [pair for pair in users if not takes_one_step(pair[0], work, config)]
-    together = [user for user, _ in users if takes_one_step(user, work, config)]
+    alone = [pair for pair in users if not takes_one_step(pair[0], work)]
+    together = [pair for pair in users if takes_one_step(pair[0], work)]
     total = torch.zeros(len(start), device=kernel.device)
     weights, loss = 0, 0.0
-    size = functools.partial(words_trained, work=work)
-    for some in in_groups(together, _MERGED_USERS, size, _MERGED_WORDS):
-        losses = _one_step_of_all(kernel, received, work, some, weigh, total)
-        weights += sum(weigh(user, work) for user in some)
-        loss += losses
+    for some in in_groups(
+        together, _MERGED_USERS, lambda pair: words_trained(pair[0], work), _MERGED_WORDS
+    ):
+        loss += _one_step_of_all(kernel, received, work, some, weigh, total)
+        weights += sum(weigh(user, work) for user, _ in some)
     delta = torch.empty_like(total)
     for user, seed in alone:
         mean, _ = train_here(kernel, received, user, work, seed)
@@ -306,21 +309,25 @@ def _one_step_of_all(
     kernel: Kernel,
     start: Tensor,
     work: LocalWork,
-    users: Sequence[Encoded],
+    users: Sequence[tuple[Encoded, int]],
     weigh: Callable[[Encoded, LocalWork], int],
     total: Tensor,
 ) -> float:
-    """Add Σ weight·delta of users who take one step each to `total`, float32 (n,) on the kernel's
-    device; Σ weight·loss."""
+    """Add Σ weight·delta of users (data and seed) who take one step each to `total`, float32 (n,) on
+    the kernel's device; Σ weight·loss. Each one's dropout is what it would be alone."""
     kernel.load(start)
-    batch = pack([(user, np.arange(user.messages)) for user in users], work.max_positions)
-    owner = np.repeat(np.arange(len(users)), [user.messages for user in users])[batch.rows]
-    weights = np.array([weigh(user, work) for user in users])
+    rows = [batch_rows(user, work, np.random.default_rng(seed))[0] for user, seed in users]
+    batch = pack(
+        [(user, some) for (user, _), some in zip(users, rows, strict=True)], work.max_positions
+    )
+    draws = [Draws(torch.Generator().manual_seed(seed), user.messages) for user, seed in users]
+    owner = np.repeat(np.arange(len(users)), [one.messages for one in draws])[batch.rows]
+    weights = np.array([weigh(user, work) for user, _ in users])
     share = weights / np.bincount(owner, minlength=len(users))  # of the mean over a user's targets
     scale = moved(torch.from_numpy(share[owner].astype(np.float32)), kernel.device)
     losses = torch.empty(len(owner), device=kernel.device)
     views = named_views(total, kernel.config)
-    for piece in kernel.backward(batch.on(kernel.device), scale, losses):
+    for piece in kernel.backward(batch.on(kernel.device), scale, losses, draws):
         piece.add_to(views, kernel.config.first_output, -work.learning_rate)
     return float((losses * scale).sum())
 

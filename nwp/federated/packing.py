@@ -49,10 +49,9 @@ class Packed:
         return moved(torch.from_numpy(found), self.inputs.device)
 
     @property
-    def places(self) -> npt.NDArray[np.int64]:
-        """Where each word would stand in messages side by side, flattened: row times length + position."""
-        positions = np.repeat(np.arange(len(self.sizes)), self.sizes)
-        return self.rows * self.shape[1] + positions
+    def positions(self) -> npt.NDArray[np.int64]:
+        """The place of each word in its message: (N,)."""
+        return np.repeat(np.arange(len(self.sizes)), self.sizes)
 
     def on(self, device: torch.device) -> Packed:
         """The same with its tensors on a device."""

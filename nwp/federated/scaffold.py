@@ -69,7 +69,7 @@ def _answer(worker: WorkerSide, number: int, request: Parcel) -> Parcel:
     asked = list(seeds)
     users = [drawn(data[i], work, seeds[i]) for i in asked]
     dealt = list(zip(users, asked, strict=True))
-    groups = deal_groups(dealt, work, plan.model, plan.groups)
+    groups = deal_groups(dealt, work, plan.groups)
     tasks = []
     for group in groups:
         mine = [(user, seeds[i], names[i]) for user, i in group]

@@ -59,7 +59,7 @@ def run_round(
     Gives the new weights, the mean loss in nats and the times.
     """
     began = time.monotonic()
-    groups = deal_groups(users, work, config, GROUPS)
+    groups = deal_groups(users, work, GROUPS)
     done: list[Task] = []
     total, words, loss = np.zeros(len(weights)), 0, 0.0
     for summed, count, lost, task in engine.run(

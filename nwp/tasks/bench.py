@@ -157,7 +157,7 @@ def _train(
         if number:
             times.append(spent)
     tell(f"{precision}: where the time goes")
-    groups = deal_groups(users, work, model, GROUPS)
+    groups = deal_groups(users, work, GROUPS)
     some = some_of(groups[len(groups) // 2])
     profiles = at_once(engine, engine.width, profile_group, weights, model, work, some)
     size = size_of([user for user, _ in users], work)

@@ -106,15 +106,16 @@ def test_bf16_is_near_fp32(drawn: Drawn, config: ModelConfig) -> None:
 @pytest.mark.parametrize(
     "bound", ["", "kernel._BLOCK", "local._MERGED_USERS", "local._MERGED_WORDS"]
 )
+@pytest.mark.parametrize("config", CONFIGS[2:4], ids=["plain", "dropout"])
 def test_users_of_one_step_are_computed_together(
-    drawn: Drawn, bound: str, monkeypatch: pytest.MonkeyPatch
+    drawn: Drawn, bound: str, config: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if bound:
         monkeypatch.setattr(f"nwp.federated.{bound}", 2 if "USERS" in bound else 7)
-    config, work = CONFIGS[2], LocalWork(batch=6, learning_rate=0.5, max_positions=9)
+    work = LocalWork(batch=6, learning_rate=0.5, max_positions=9)
     start = drawn_model(config).flat
     users = [(drawn(seed, seed, SIZE, 4), seed) for seed in (1, 8, 4, 6, 2)]
-    assert [takes_one_step(u, work, config) for u, _ in users] == [True, False, True, True, True]
+    assert [takes_one_step(u, work) for u, _ in users] == [True, False, True, True, True]
     summed, words, loss = train_group(start.numpy(), config, work, users)
     singles = [train_user(Kernel(config), start, user, work, seed) for user, seed in users]
     expected = sum(u.words * u.delta.double().numpy() for u in singles)
@@ -125,11 +126,10 @@ def test_users_of_one_step_are_computed_together(
 
 def test_nobody_takes_one_step_where_steps_depend_on_each_user(drawn: Drawn) -> None:
     user = drawn(1, 3, SIZE, 4)
-    assert takes_one_step(user, LocalWork(), CONFIGS[0])
-    assert not takes_one_step(user, LocalWork(clip_norm=1.0), CONFIGS[0])
-    assert not takes_one_step(user, LocalWork(epochs=2), CONFIGS[0])
-    assert not takes_one_step(user, LocalWork(), CONFIGS[1])  # dropout
-    assert not takes_one_step(user, LocalWork(batch=2), CONFIGS[0])
+    assert takes_one_step(user, LocalWork())
+    assert not takes_one_step(user, LocalWork(clip_norm=1.0))
+    assert not takes_one_step(user, LocalWork(epochs=2))
+    assert not takes_one_step(user, LocalWork(batch=2))
 
 
 def test_packing_keeps_every_word_once(laid: Callable[..., Encoded]) -> None:
@@ -139,10 +139,11 @@ def test_packing_keeps_every_word_once(laid: Callable[..., Encoded]) -> None:
     assert packed.rows.tolist() == [2, 1, 0, 2, 1, 0, 2, 1, 2]
     assert packed.shape == (3, 4)
     side = pad(user, np.array([0, 2, 1]), 40)
+    places = torch.from_numpy(packed.rows * packed.shape[1] + packed.positions)
     for name in ("inputs", "marks", "targets"):
         flat = getattr(side, name).reshape(-1)
         found = getattr(packed, name)
-        assert torch.equal(flat[torch.from_numpy(packed.places)], found[: packed.words])
+        assert torch.equal(flat[places], found[: packed.words])
         assert not found[packed.words :].any()
 
 

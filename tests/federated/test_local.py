@@ -16,6 +16,7 @@ from nwp.federated.kernel import Kernel
 from nwp.federated.local import (
     Batch,
     LocalWork,
+    deal_groups,
     make_batches,
     pad,
     seed_for,
@@ -319,6 +320,18 @@ def test_a_group_is_the_sum_of_its_users_weighted_by_words(drawn: Drawn):
     assert summed == pytest.approx(expected, rel=1e-6, abs=1e-6)
     assert words == sum(u.words for u in singles)
     assert loss == pytest.approx(sum(u.words * u.loss for u in singles))
+
+
+def test_a_group_of_users_of_one_step_has_words_enough_to_be_worth_it(drawn: Drawn):
+    work = LocalWork(batch=4, max_positions=9)
+    users = [(drawn(seed, 4, SIZE, MARKS), seed) for seed in range(40)]
+    words = sum(len(user.targets) - user.messages for user, _ in users)
+    few = deal_groups(users, work, 16)
+    assert len(few) == max(1, words // 256) < 16
+    assert sorted(seed for group in few for _, seed in group) == list(range(40))
+    assert len(deal_groups(users, work, 1)) == len(deal_groups(users[:3], work, 16)) == 1
+    several = [*users, (drawn(1, 5, SIZE, MARKS), 40)]
+    assert len(deal_groups(several, work, 16)) == 16
 
 
 def test_a_group_of_nobody_moves_nothing():
