@@ -53,9 +53,12 @@ def asked_users(worker: WorkerSide, number: int, request: Parcel) -> list[tuple[
     BadMessage for users that this worker does not have, or one twice."""
     plan, data = training(worker.plan), worker.encoded("train")
     asked = request.arrays["users"].tolist()
-    there = who_trains(
-        plan, number, asked, worker.names, lambda i: words_trained(data[i], plan.local)
-    )
+
+    def sizes() -> list[int]:
+        found: list[int] = worker.words("train", plan.local.max_positions).tolist()
+        return found
+
+    there = who_trains(plan, number, asked, worker.names, sizes)
     return [(i, seed) for i, seed in there if data[i].words]
 
 

@@ -103,11 +103,11 @@ def who_trains(
     number: int,
     asked: Sequence[int],
     names: Sequence[str],
-    words: Callable[[int], int],
+    words: Callable[[], Sequence[int]],
 ) -> list[tuple[int, int]]:
     """On the worker: place and seed of each user who trains, in order of their places.
 
-    `asked` is what the server drew for this worker, `words` the size of the user at a place. By
+    `asked` is what the server drew for this worker, `words` gives the users' sizes by place. By
     size, each entry of `asked` is a draw of one of the worker's words, each equally likely, whose
     writer trains; seeded with the users' names, so that the server can't repeat it. Who is drawn
     again trains again, with other batches and dropout. BadMessage for users that are not there.
@@ -116,7 +116,7 @@ def who_trains(
         if len(set(asked)) != len(asked) or not all(0 <= i < len(names) for i in asked):
             raise BadMessage("a request names users that this worker does not have")
         return [(i, seed_for(plan.seed, number, names[i])) for i in sorted(asked)]
-    ends = np.cumsum([words(i) for i in range(len(names))], dtype=np.int64)
+    ends = np.cumsum(words(), dtype=np.int64)
     if list(asked) != list(range(len(asked))) or len(asked) > plan.asked:
         raise BadMessage("a request has other draws than the plan allows")
     if not len(ends) or not ends[-1]:

@@ -161,8 +161,7 @@ def train_here(
 
 def words_trained(user: Encoded, work: LocalWork) -> int:
     """Words that one epoch trains on: all but those behind `max_positions` of their message."""
-    positions = np.diff(user.offsets)
-    return int(np.minimum(positions - 1, work.max_positions).sum())
+    return user.within(work.max_positions)
 
 
 def take_steps(

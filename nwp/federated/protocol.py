@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from nwp.federated.memory import Memory
 from nwp.federated.parcel import Parcel, Schema
 from nwp.federated.plan import Plan
@@ -39,6 +42,9 @@ class WorkerSide(Protocol):
 
     def encoded(self, part: str) -> Sequence[Encoded]:
         """The messages of one part as ids of the plan's vocabulary, user by user."""
+
+    def words(self, part: str, most: int) -> npt.NDArray[np.int64]:
+        """How many words each user has in one part, of a message `most` at most: (users,)."""
 
     def run(
         self, function: Callable[..., Any], shared: FloatArray, tasks: Sequence[tuple[Any, ...]]

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nwp.errors import BadMessage, NoQuorum
-from nwp.federated.local import words_trained
 from nwp.federated.parcel import Parcel, Schema
 from nwp.federated.plan import Plan, TrainPlan
 from nwp.federated.plan_text import plan_digest
@@ -35,8 +34,8 @@ def _reply(plan: Plan) -> Schema:
 def _answer(worker: WorkerSide, number: int, request: Parcel) -> Parcel:
     """On the worker: the words that an epoch of all its users trains on."""
     assert isinstance(worker.plan, TrainPlan)
-    work = worker.plan.local
-    return Parcel({"words": sum(words_trained(user, work) for user in worker.encoded("train"))})
+    sizes = worker.words("train", worker.plan.local.max_positions)
+    return Parcel({"words": int(sizes.sum())})
 
 
 def _check(plan: TrainPlan, worker: str, reply: Parcel) -> None:

@@ -101,6 +101,10 @@ class Encoded:
         """How many words: the positions less one end a message."""
         return len(self.targets) - self.messages
 
+    def within(self, most: int) -> int:
+        """How many words, of a message `most` at most."""
+        return int(np.minimum(np.diff(self.offsets) - 1, most).sum())
+
     def some(self, rows: npt.NDArray[np.int64]) -> Encoded:
         """The messages of these numbers, int64 (n,), in the order given."""
         starts, lengths = self.offsets[rows], np.diff(self.offsets)[rows]

@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from nwp.corpus.readers import jsonl
 from nwp.corpus.split import ByPlace, Part
 from nwp.corpus.store import StoredUsers, store
@@ -18,7 +21,8 @@ from nwp.evaluation.phases import VALIDATE, validated
 from nwp.evaluation.weighing import WEIGH
 from nwp.federated.memory import Memory
 from nwp.federated.parcel import Parcel
-from nwp.federated.plan import Plan, SurveyPlan, TrainPlan
+from nwp.federated.plan import EvaluatePlan, NgramsPlan, Plan, SurveyPlan, TrainPlan
+from nwp.federated.query_plan import QueryPlan
 from nwp.model.lstm import FloatArray
 from nwp.text.building import public_order
 from nwp.text.encoded_users import EncodedUsers
@@ -55,6 +59,7 @@ class Private:
     digest: str
     users: StoredUsers
     encoded: dict[tuple[int, str], EncodedUsers] = field(default_factory=dict)
+    words: dict[tuple[int, str, int], npt.NDArray[np.int64]] = field(default_factory=dict)
 
 
 def read_private(client: clients.Client, known: Private | None = None) -> Private:
@@ -93,13 +98,26 @@ class Side:
 
     def encoded(self, part: str) -> Sequence[Encoded]:
         """The same by place, in ids of the plan's vocabulary; refused under a plan that has none."""
-        if isinstance(self.plan, SurveyPlan):
-            raise Refuse(Refusal.BAD_REQUEST)
-        key = (hash(self.plan.words), part)
+        key = (hash(self._planned.words), part)
         if key not in self.private.encoded:
             texts = ByPlace(self.messages(part), self.names)
-            self.private.encoded[key] = EncodedUsers(texts, self.plan.vocabulary())
+            self.private.encoded[key] = EncodedUsers(texts, self._planned.vocabulary())
         return self.private.encoded[key]
+
+    def words(self, part: str, most: int) -> npt.NDArray[np.int64]:
+        """How many words each user has in a part, of a message `most` at most; counted once."""
+        key = (hash(self._planned.words), part, most)
+        if key not in self.private.words:
+            counts = [user.within(most) for user in self.encoded(part)]
+            self.private.words[key] = np.array(counts, np.int64)
+        return self.private.words[key]
+
+    @property
+    def _planned(self) -> TrainPlan | EvaluatePlan | NgramsPlan | QueryPlan:
+        """The plan, if it has a vocabulary."""
+        if isinstance(self.plan, SurveyPlan):
+            raise Refuse(Refusal.BAD_REQUEST)
+        return self.plan
 
     def with_text(self, phase: str, request: Parcel) -> int:
         """How many different users have any text that an answer to this request is made from. Whoever

@@ -144,9 +144,12 @@ class Simulation:
                 self._lengths[user] = [min(n, most) for n in found if n]
             return self._lengths[user]
 
+        def sizes() -> list[int]:
+            return [sum(lengths(place)) for place in range(len(names))]
+
         asked = request.arrays["users"].tolist()
         trained = []
-        for place, seed in who_trains(plan, number, asked, names, lambda i: sum(lengths(i))):
+        for place, seed in who_trains(plan, number, asked, names, sizes):
             of = lengths(place)
             words = sum(of[row] for row in rows_drawn(len(of), plan.local, seed).tolist())
             trained.append(plan.local.epochs * words)

@@ -79,6 +79,9 @@ class MemoryWorker:
     def encoded(self, part: str) -> Sequence[Encoded]:
         return [self.users[part][name] for name in self.names]
 
+    def words(self, part: str, most: int) -> np.ndarray:
+        return np.array([user.within(most) for user in self.encoded(part)], np.int64)
+
     def run(
         self, function: Callable[..., Any], shared: Any, tasks: Sequence[tuple[Any, ...]]
     ) -> Iterator[Any]:

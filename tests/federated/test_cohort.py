@@ -157,7 +157,7 @@ def by_size(cohort: int, seed: int = 0, **who: Any) -> TrainPlan:
 def drawn_by(found: TrainPlan, number: int, worker: str, asked: Sequence[int]) -> list[str]:
     """Who trains on a worker for some draws: names like one0, repeated as often as drawn."""
     names = [f"{worker}{i}" for i in range(len(SIZES[worker]))]
-    who = who_trains(found, number, asked, names, SIZES[worker].__getitem__)
+    who = who_trains(found, number, asked, names, lambda: SIZES[worker])
     return [names[place] for place, _ in who]
 
 
@@ -261,7 +261,7 @@ def test_seed_and_round_and_names_decide_who_is_drawn_by_size():
 
     def drawn(seed: int, number: int, names: list[str]) -> list[int]:
         found = by_size(20, seed)
-        return [i for i, _ in who_trains(found, number, range(20), names, words.__getitem__)]
+        return [i for i, _ in who_trains(found, number, range(20), names, lambda: words)]
 
     assert drawn(0, 1, names) == drawn(0, 1, names)
     assert (
@@ -277,7 +277,7 @@ def test_seed_and_round_and_names_decide_who_is_drawn_by_size():
 
 def test_who_is_drawn_again_trains_again_with_another_seed():
     found = by_size(4, seed=9)
-    who = who_trains(found, 3, range(4), ["only"], lambda i: 7)
+    who = who_trains(found, 3, range(4), ["only"], lambda: [7])
     assert [place for place, _ in who] == [0] * 4
     assert who[0][1] == seed_for(9, 3, "only")  # as it would in any other sampling
     assert len({seed for _, seed in who}) == 4
@@ -286,14 +286,14 @@ def test_who_is_drawn_again_trains_again_with_another_seed():
 @pytest.mark.parametrize("asked", [[0, 0], [1], [0, 2], [1, 0], [0, 1, 2], [-1]])
 def test_draws_that_the_server_cannot_have_made_are_refused(asked):
     with pytest.raises(BadMessage, match="other draws"):
-        who_trains(by_size(2), 1, asked, ["a", "b"], lambda i: 1)
+        who_trains(by_size(2), 1, asked, ["a", "b"], lambda: [1, 1])
 
 
 def test_nobody_is_drawn_by_size_where_nobody_has_a_word():
     with pytest.raises(BadMessage, match="without a word"):
-        who_trains(by_size(2), 1, [0], ["a", "b"], lambda i: 0)
+        who_trains(by_size(2), 1, [0], ["a", "b"], lambda: [0, 0])
     with pytest.raises(BadMessage, match="without a word"):
-        who_trains(by_size(2), 1, [0], [], lambda i: 0)
+        who_trains(by_size(2), 1, [0], [], list)
 
 
 def test_without_sizes_there_is_no_drawing_by_them():
@@ -305,11 +305,11 @@ def test_without_sizes_there_is_no_drawing_by_them():
 @pytest.mark.parametrize("asked", [[0, 0], [2], [-1], [0, 1, 2]])
 def test_places_that_a_worker_does_not_have_are_refused(asked):
     with pytest.raises(BadMessage, match="does not have"):
-        who_trains(plan({"w": 2}, 2), 1, asked, ["a", "b"], lambda i: 1)
+        who_trains(plan({"w": 2}, 2), 1, asked, ["a", "b"], lambda: [1, 1])
 
 
 def test_places_that_it_has_train_in_their_order_with_their_seeds():
-    who = who_trains(plan({"w": 3}, 2, seed=4), 5, [2, 0], ["a", "b", "c"], lambda i: 1)
+    who = who_trains(plan({"w": 3}, 2, seed=4), 5, [2, 0], ["a", "b", "c"], lambda: [1, 1, 1])
     assert who == [(0, seed_for(4, 5, "a")), (2, seed_for(4, 5, "c"))]
 
 

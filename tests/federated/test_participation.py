@@ -361,7 +361,7 @@ def test_by_size_the_update_is_the_equal_mean_of_the_draws(tmp_path, in_memory, 
                 number,
                 draws,
                 names,
-                lambda i, w=worker, n=names: words_trained(users[w][n[i]], WORK),
+                lambda w=worker, n=names: [words_trained(users[w][name], WORK) for name in n],
             )
             twice += len(who) - len({place for place, _ in who})
             for place, seed in who:

@@ -186,7 +186,7 @@ def test_by_size_the_clock_runs_for_those_that_the_worker_draws(
     assert len(set(words)) == 3
     for number in range(1, 20):
         request = Parcel(arrays={"users": np.arange(1, dtype=np.int64)})
-        ((place, _),) = who_trains(plan, number, [0], names, words.__getitem__)
+        ((place, _),) = who_trains(plan, number, [0], names, lambda: words)
         found = simulation.seconds(plan, "worker-1", number, request)
         assert found == pytest.approx(words[place] / WORDS_A_SECOND, rel=1e-6)
 
@@ -313,4 +313,4 @@ def test_more_draws_than_the_plan_has_are_refused(
     replies = simulation.exchange(job)(TRAIN, 1, requests)
     assert set(replies.absent.values()) == {"the request was damaged or not as agreed"}
     with pytest.raises(BadMessage):
-        who_trains(job.plan, 1, [0, 1, 2], ["a"], lambda i: 1)  # type: ignore[arg-type]
+        who_trains(job.plan, 1, [0, 1, 2], ["a"], lambda: [1])  # type: ignore[arg-type]
