@@ -5,7 +5,7 @@
 Trains the bundle's network, from the same first weights and over the same vocabulary, on everybody's train
 parts pooled and shuffled, for as many words as the federated run saw; then counts both on the users' test
 parts. Central training is as good as it is known to be: AdamW (Loshchilov and Hutter 2019, "Decoupled
-weight decay regularization"), sixteen messages a step, gradients clipped, half a cosine, and the mean of
+weight decay regularization"), --batch messages a step, gradients clipped, half a cosine, and the mean of
 the weights over the last tenth of the steps (decaying) if that is better on valid. Each of --rates is
 tried, all at once, one process each; valid chooses. The first weights of a bundle that was trained with
 --from are not known to it: compare one that was trained from none.
@@ -31,14 +31,13 @@ from nwp.corpus.split import part_of
 from nwp.corpus.types import Corpus
 from nwp.evaluation.counts import figures
 from nwp.evaluation.scoring import count_rows, join
-from nwp.federated.kernel import Kernel, named_views
+from nwp.federated.kernel import Kernel, draws_of, named_views
 from nwp.federated.packing import pack
 from nwp.model.bundle import Bundle, load_bundle
 from nwp.model.lstm import FloatArray, NextWordModel
 from nwp.tasks.start import start_weights, weights_of
 from nwp.text.vocabulary import encode
 
-_MESSAGES = 16
 _CLIP_NORM = 1.0
 _SHOWN = ("top1", "top3", "perplexity")
 
@@ -50,6 +49,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="a bundle trained federatedly")
     parser.add_argument("--words", type=int, required=True, help="to train on, repeats counted")
     parser.add_argument("--rates", type=float, nargs="+", default=[1e-3, 2e-3])
+    parser.add_argument("--batch", type=int, default=16, help="messages a step")
     parser.add_argument("--dropout", type=float, help="else the bundle's")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--processes", type=int, default=2)
@@ -58,7 +58,9 @@ def main() -> None:
     bundle, corpus = replace(load_bundle(given.model), expert=None), load_corpus(given.corpus)
     if given.dropout is not None:
         bundle = replace(bundle, config=replace(bundle.config, dropout=given.dropout))
-    tasks = [(bundle, given.corpus, given.words, rate, given.seed) for rate in given.rates]
+    tasks = [
+        (bundle, given.corpus, given.words, given.batch, rate, given.seed) for rate in given.rates
+    ]
     with multiprocessing.get_context("spawn").Pool(given.processes) as pool:
         tried = pool.starmap(train, tasks, chunksize=1)
     for rate, (_, told) in zip(given.rates, tried, strict=True):
@@ -77,9 +79,10 @@ def main() -> None:
 
 
 def train(
-    bundle: Bundle, corpus: str, words: int, rate: float, seed: int
+    bundle: Bundle, corpus: str, words: int, size: int, rate: float, seed: int
 ) -> tuple[FloatArray, dict[str, float]]:
-    """Weights, float32 (n,), after so many words at a rate, and how they do on everybody's valid part."""
+    """Weights, float32 (n,), after so many words at a rate, with `size` messages a step, and how they do
+    on everybody's valid part."""
     torch.set_num_threads(1)
     texts = load_corpus(corpus).users
     users = [texts[name] for name in sorted(texts)]
@@ -96,22 +99,20 @@ def train(
     kernel = Kernel(bundle.config, "bf16")
     gradient = named_views(flat.grad, bundle.config)
     longest = bundle.about["training"]["max_positions"]
-    steps = math.ceil(words / pooled.words * math.ceil(pooled.messages / _MESSAGES))
+    steps = math.ceil(words / pooled.words * math.ceil(pooled.messages / size))
     share = 1 / max(1, steps // 10)
     mean, began = flat.detach().clone(), time.perf_counter()
     order: list[npt.NDArray[np.int64]] = []
     for step in range(steps):
         if not order:
-            order = np.array_split(
-                rng.permutation(pooled.messages), -(-pooled.messages // _MESSAGES)
-            )
+            order = np.array_split(rng.permutation(pooled.messages), -(-pooled.messages // size))
         for group in optimizer.param_groups:
             group["lr"] = rate * (0.1 + 0.9 * (1 + math.cos(math.pi * step / steps)) / 2)
         kernel.load(flat.detach())
         batch = pack([(pooled, np.sort(order.pop()))], longest)
         flat.grad.zero_()
         losses = torch.empty(batch.words)
-        for piece in kernel.backward(batch, 1 / batch.words, losses, generator):
+        for piece in kernel.backward(batch, 1 / batch.words, losses, draws_of(generator, batch)):
             piece.add_to(gradient, bundle.config.first_output, 1.0)
         torch.nn.utils.clip_grad_norm_([flat], _CLIP_NORM)
         optimizer.step()
