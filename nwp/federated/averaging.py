@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from nwp.errors import BadMessage
-from nwp.federated.bounds import cut, length, longest_update
+from nwp.federated.bounds import cut, length, longest_update, most_words
 from nwp.federated.cohort import draw_cohort, who_trains
 from nwp.federated.local import deal_groups, drawn, seed_for, train_group, words_trained
 from nwp.federated.parcel import AnyArray, ArraySpec, Parcel, Schema
@@ -42,7 +42,7 @@ def _reply(plan: Plan) -> Schema:
 
 
 def reply_fields(plan: TrainPlan) -> dict[str, type]:
-    """What a worker tells of its users: `words` trained on (0 by size, where they are not told), how
+    """What a worker tells of its users: `words` trained on (0 where the plan hides them), how
     many `users` (draws, by size), their mean `loss`; and the sum of their weights, if it is neither
     of these."""
     return {"words": int, "users": int, "loss": float, plan.weighting.told: int}
@@ -67,7 +67,7 @@ def told_of(
 ) -> dict[str, int | float]:
     """On the worker: `reply_fields` filled in, given the sums of weights and of weight times loss."""
     words = plan.local.epochs * sum(words_trained(user, plan.local) for user in users)
-    words = 0 if plan.participation.by_size else words
+    words = 0 if plan.hides_words else words
     told = {"words": words, "users": len(users), "loss": loss / max(weight, 1)}
     return {"weight": weight, **told} if plan.weighting.told == "weight" else told
 
@@ -119,9 +119,9 @@ def written(
 def check(plan: TrainPlan, worker: str, reply: Parcel) -> None:
     """On the server: could a worker have trained so many users on so many words, of this weight?"""
     words, users = reply.fields["words"], reply.fields["users"]
-    by_size = plan.participation.by_size
-    most = plan.asked if by_size else plan.workers[worker]
-    if words < 0 or not 0 <= users <= most or (by_size and words):
+    most = plan.asked if plan.participation.by_size else plan.workers[worker]
+    possible = 0 <= words <= most_words(plan, users)
+    if not possible or not 0 <= users <= most or (plan.hides_words and words):
         raise BadMessage(f"{worker} claims {words} words of {users} users")
     weight = int(reply.fields[plan.weighting.told])
     if not plan.weighting.possible(weight, int(users), int(words), plan.local.epochs):

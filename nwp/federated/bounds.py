@@ -29,6 +29,13 @@ _LONGER = {"fp32": 1.01, "bf16": 1.01, "int8": 1.2}
 _ROUNDED = 2.0**-22  # of each weight, in each step: half of float32's last bit, of weights around 4
 
 
+def most_words(plan: TrainPlan, users: float) -> float:
+    """The words that so many users can train on in a round, in all epochs; inf where the plan takes all
+    messages of each."""
+    work = plan.local
+    return users * work.epochs * work.messages * work.max_positions if work.messages else math.inf
+
+
 def longest_update(plan: TrainPlan, words: int) -> float:
     """The greatest length (L2) of an update, or of a mean of several users', that is trained on so many
     words in all epochs; inf where the plan bounds none.
@@ -40,7 +47,7 @@ def longest_update(plan: TrainPlan, words: int) -> float:
     bounded = work.clip_norm > 0 and plan.aggregation == "mean" and scheme in _LONGER
     # A pull to the weights received shortens the way, unless it is so strong that it throws beyond.
     pulled_back = work.learning_rate * work.proximal <= 2
-    if not bounded or not pulled_back or plan.participation.by_size:
+    if not bounded or not pulled_back or plan.hides_words:
         return math.inf
     batches = -(-words // (work.epochs * work.batch)) if work.batch else min(words, 1)
     steps = work.epochs * batches

@@ -131,11 +131,11 @@ class TrainPlan:
             )
         if who.cycle > max(self.users, 1):
             raise BadSettings(f"{self.users} users can't be dealt to {who.cycle} groups")
-        if who.by_size and self.weighting.by != "equal":
+        if who.by_size and self.weighting.by != "equal" and not self.local.messages:
             raise BadSettings(
                 f"sampling by size with weights by {self.weighting.by}: who has more words would "
                 "count for more twice over",
-                "Use --weights equal.",
+                "Use --weights equal, or take so many messages of each (--messages).",
             )
         if who.by_size and self.aggregation == "scaffold":
             raise BadSettings(
@@ -152,6 +152,12 @@ class TrainPlan:
     def share(self) -> float:
         """The most that one worker counts for in a round: of two, nobody could tell who exaggerates."""
         return self.member_share if len(self.workers) > 2 else 1.0
+
+    @property
+    def hides_words(self) -> bool:
+        """Does no answer tell the words that it was trained on? Of draws by size that all count alike
+        nobody need know them."""
+        return self.participation.by_size and self.weighting.by == "equal"
 
     @property
     def drawn_from(self) -> Mapping[str, int]:

@@ -17,6 +17,7 @@ from nwp.federated.averaging import MEAN
 from nwp.federated.cohort import draw_cohort, who_trains
 from nwp.federated.compression import Compression
 from nwp.federated.local import LocalWork, seed_for, train_group, words_trained
+from nwp.federated.local import drawn as drawn_of
 from nwp.federated.optimizers import ServerOptimizer
 from nwp.federated.parcel import Parcel
 from nwp.federated.participation import Participation
@@ -375,6 +376,46 @@ def test_by_size_the_update_is_the_equal_mean_of_the_draws(tmp_path, in_memory, 
         assert found.loss == pytest.approx(np.mean(losses))
         assert (found.users, found.words) == (5, 0)
     assert twice
+
+
+def test_by_size_draws_of_some_messages_may_count_by_their_words(tmp_path, in_memory, users):
+    work = dataclasses.replace(WORK, messages=2)
+    plan = make_plan(
+        Participation("size"),
+        cohort=5,
+        sizes=totals(users),
+        local=work,
+        weighting=Weighting("words"),
+    )
+    found, _ = run_round(
+        plan, MEAN, 1, weights_at_start(), in_memory(plan, users), Checkpoint(tmp_path, "p")
+    )
+    total, words = np.zeros(MODEL.parameters), 0
+    for worker, draws in draw_cohort(plan, 1).items():
+        names = sorted(users[worker])
+        sizes = [words_trained(users[worker][name], WORK) for name in names]
+        for place, seed in who_trains(plan, 1, draws, names, lambda s=sizes: s):
+            taken = drawn_of(users[worker][names[place]], work, seed)
+            summed, weight, _ = train_group(weights_at_start(), MODEL, work, [(taken, seed)])
+            assert taken.messages <= 2
+            total += summed
+            words += weight
+    assert found.update == pytest.approx(total / words, abs=1e-6)
+    assert (found.users, found.words) == (5, words)
+
+
+@pytest.mark.parametrize(("more", "possible"), [(0, True), (1, False)])
+def test_nobody_can_train_on_more_words_than_some_messages_hold(more, possible):
+    work = dataclasses.replace(WORK, epochs=1, messages=2)
+    plan = make_plan(Participation(), local=work, weighting=Weighting("words"))
+    update = {"update": np.zeros(MODEL.parameters, np.float32)}
+    words = 3 * 2 * work.max_positions + more
+    reply = Parcel({"words": words, "users": 3, "loss": 0.0}, update)
+    if possible:
+        MEAN.steps[0].phase.check(plan, "one", reply)
+        return
+    with pytest.raises(BadMessage, match="claims"):
+        MEAN.steps[0].phase.check(plan, "one", reply)
 
 
 def test_by_size_the_update_is_on_average_that_of_everybody(tmp_path, in_memory, users):
