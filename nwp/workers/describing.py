@@ -80,6 +80,11 @@ def _training(plan: TrainPlan, own: int, policy: Policy) -> Iterator[str]:
             "Each step is over one message alone: the update then holds more of what each of them says "
             "than one over many messages at once."
         )
+    elif work.epochs == 1 and 0 < work.messages <= (work.batch or work.messages):
+        yield (
+            "Each user takes one step: which words they wrote in these messages can be read from an "
+            "update, unless it is the mean over many."
+        )
     if len(plan.words) < _FEW:
         yield "With so few words, an update tells how often your users write each of them."
     yield _how_often(plan)

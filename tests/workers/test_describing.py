@@ -69,6 +69,10 @@ def test_how_many_messages_of_a_user_a_round_takes_is_told(training: TrainPlan) 
     )
     assert "twice over 12 messages at most, drawn by chance from all of theirs (8 messages" in some
     assert "one message alone" not in some
+    assert "takes one step" not in some  # but one over each 8 of the 12, twice
+    single = replace(training.local, messages=8, epochs=1)
+    assert "takes one step" in text(replace(training, local=single))
+    assert "takes one step" in text(replace(training, local=replace(single, batch=0)))
     assert "over 1 message at most" in one
     assert "one message alone" in one
 
