@@ -16,11 +16,12 @@ import numpy as np
 from nwp.errors import BadMessage
 from nwp.federated.bounds import cut, length, longest_update, most_words
 from nwp.federated.cohort import draw_cohort, who_trains
-from nwp.federated.local import deal_groups, drawn, seed_for, train_group, words_trained
+from nwp.federated.local import deal_groups, seed_for, train_group, words_trained
 from nwp.federated.parcel import AnyArray, ArraySpec, Parcel, Schema
 from nwp.federated.plan import Plan, TrainPlan
 from nwp.federated.protocol import Aggregate, Aggregation, Phase, Step, WorkerSide
 from nwp.federated.shares import capped
+from nwp.federated.turns import in_turn
 from nwp.model.lstm import FloatArray
 from nwp.text.vocabulary import Encoded
 
@@ -76,9 +77,9 @@ def _answer(worker: WorkerSide, number: int, request: Parcel) -> Parcel:
     """On the worker: train the users asked for and average their updates, by their weights."""
     plan = training(worker.plan)
     weights = plan.downlink.decode("weights", request.arrays)
-    data, work = worker.encoded("train"), plan.work(number)
-    asked = asked_users(worker, number, request)
-    users = [(drawn(data[i], work, seed), seed) for i, seed in asked]
+    work, asked = plan.work(number), asked_users(worker, number, request)
+    mine = in_turn(worker, plan, [i for i, _ in asked])
+    users = [(user, seed) for user, (_, seed) in zip(mine, asked, strict=True)]
     groups = deal_groups(users, work, plan.groups)
     tasks = [(plan.model, work, group, plan.weighting) for group in groups]
     total = np.zeros(len(weights), np.float64)

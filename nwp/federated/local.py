@@ -40,13 +40,13 @@ class LocalWork:
 
     `batch` messages a step (0: all of them, as FedSGD has it, McMahan et al. 2017), `epochs` times
     over the messages, plain SGD with `learning_rate`; of a user who has more, `messages` of them
-    (0: all), others in each round;
-    messages are cut to `max_positions`. A gradient longer than `clip_norm` (L2) is scaled to it
-    (0: never). `order` "sorted" draws batches of messages of like length, in random order, so that
-    little is padded; "given" keeps the messages' own order. `precision` is what products are
-    computed in (see `nwp.federated.kernel`). With `proximal` above 0, half of it times the squared
-    distance from the received weights is added to each batch's loss (mu of FedProx, Li et al. 2020,
-    arXiv 1812.06127, Algorithm 2); `clip_norm` concerns the gradient without it.
+    (0: all) in each round (`nwp.federated.turns`); messages are cut to `max_positions`. A gradient
+    longer than `clip_norm` (L2) is scaled to it (0: never). `order` "sorted" draws batches of
+    messages of like length, in random order, so that little is padded; "given" keeps the messages'
+    own order. `precision` is what products are computed in (see `nwp.federated.kernel`). With
+    `proximal` above 0, half of it times the squared distance from the received weights is added to
+    each batch's loss (mu of FedProx, Li et al. 2020, arXiv 1812.06127, Algorithm 2); `clip_norm`
+    concerns the gradient without it.
     """
 
     epochs: int = 1
@@ -102,21 +102,6 @@ def seed_for(*parts: object) -> int:
     """A seed of 63 bits from anything with a stable text: equal parts, equal seed, on any machine."""
     digest = hashlib.sha256("\0".join(map(str, parts)).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
-
-
-def drawn(user: Encoded, work: LocalWork, seed: int) -> Encoded:
-    """What a user trains on in the round of this seed."""
-    rows = rows_drawn(user.messages, work, seed)
-    return user if len(rows) == user.messages else user.some(rows)
-
-
-def rows_drawn(messages: int, work: LocalWork, seed: int) -> npt.NDArray[np.int64]:
-    """Which of so many messages a round of this seed takes, int64 (n,) in rising order: all, or as many
-    as `work` says, each equally likely."""
-    if not 0 < work.messages < messages:
-        return np.arange(messages)
-    rng = np.random.default_rng(seed_for(seed, "messages"))
-    return np.sort(rng.choice(messages, work.messages, replace=False))
 
 
 def train_user(

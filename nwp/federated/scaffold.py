@@ -38,11 +38,12 @@ from nwp.federated.averaging import (
     written,
 )
 from nwp.federated.cohort import draw_cohort
-from nwp.federated.local import LocalWork, deal_groups, drawn, scratch, train_here
+from nwp.federated.local import LocalWork, deal_groups, scratch, train_here
 from nwp.federated.memory import Memory
 from nwp.federated.parcel import ArraySpec, Parcel, Schema
 from nwp.federated.plan import Plan, TrainPlan
 from nwp.federated.protocol import Aggregate, Aggregation, Phase, Step, WorkerSide
+from nwp.federated.turns import in_turn
 from nwp.model.config import ModelConfig
 from nwp.model.lstm import FloatArray
 from nwp.text.vocabulary import Encoded
@@ -64,10 +65,10 @@ def _answer(worker: WorkerSide, number: int, request: Parcel) -> Parcel:
     """On the worker: train the users asked for, each with their own control variate."""
     plan = training(worker.plan)
     weights, server = (plan.downlink.decode(n, request.arrays) for n in ("weights", VARIATE))
-    data, names, work = worker.encoded("train"), worker.names, plan.work(number)
+    names, work = worker.names, plan.work(number)
     seeds = dict(asked_users(worker, number, request))
     asked = list(seeds)
-    users = [drawn(data[i], work, seeds[i]) for i in asked]
+    users = in_turn(worker, plan, asked)
     dealt = list(zip(users, asked, strict=True))
     groups = deal_groups(dealt, work, plan.groups)
     tasks = []

@@ -112,7 +112,7 @@ def passes_over(training: Mapping[str, Any], users: Sequence[Parts]) -> int:
         return passes
     by_size = training.get("participation", {}).get("sampling") == "size"
     draws = words / words.mean() if by_size else np.ones(len(users))
-    taken = np.minimum(held, training.get("messages") or np.inf)
+    taken = held / np.maximum(1, np.ceil(held / (training.get("messages") or np.inf)))
     return max(1, math.ceil(passes * float(draws @ taken / held.sum())))
 
 

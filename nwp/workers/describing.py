@@ -69,7 +69,7 @@ def _training(plan: TrainPlan, own: int, policy: Policy) -> Iterator[str]:
     batch = f"{many(work.batch, 'message')} a step" if work.batch else "all messages in one step"
     over = "all of their messages"
     if work.messages:
-        over = f"{many(work.messages, 'message')} at most, drawn by chance from all of theirs"
+        over = f"{many(work.messages, 'message')} at most, others of theirs in each round"
     yield (
         f"In a round, each user drawn trains {_times(work.epochs)} over {over} "
         f"({batch}, {work.max_positions} words of a message at most) with a learning rate of at most "

@@ -16,11 +16,12 @@ from nwp.corpus.split import only, part_of
 from nwp.corpus.types import Corpus
 from nwp.errors import BadMessage, BadSettings
 from nwp.federated.cohort import who_trains
-from nwp.federated.local import rows_drawn, seed_for
+from nwp.federated.local import seed_for
 from nwp.federated.parcel import Envelope, Parcel, pack_each
 from nwp.federated.plan import Plan, TrainPlan
 from nwp.federated.plan_text import plan_digest, plan_text
 from nwp.federated.protocol import FOR_ALL, Phase, Replies, Wait
+from nwp.federated.turns import turns
 from nwp.temporary import TemporaryFolder
 from nwp.text.tokenizer import words_of
 from nwp.workers.adapter import clients, datasets, peers, plan_jobs, stores
@@ -149,9 +150,9 @@ class Simulation:
 
         asked = request.arrays["users"].tolist()
         trained = []
-        for place, seed in who_trains(plan, number, asked, names, sizes):
-            of = lengths(place)
-            words = sum(of[row] for row in rows_drawn(len(of), plan.local, seed).tolist())
+        for place, _ in who_trains(plan, number, asked, names, sizes):
+            of = lengths(place)  # of whose turns the simulated clock takes each for a mean one
+            words = round(sum(of) / max(1, turns(len(of), plan.local.messages)))
             trained.append(plan.local.epochs * words)
         return response_seconds(
             trained, self.stragglers, seed_for("seconds", plan.seed, number, worker)

@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nwp.errors import BadSettings
-from nwp.federated import local
 from nwp.federated.kernel import Kernel
 from nwp.federated.local import (
     Batch,
@@ -129,26 +128,6 @@ def test_padding_puts_the_rows_asked_for_in_the_order_asked_for():
     batch = pad(numbered([3, 5, 2]), np.array([2, 0]), 40)
     assert rows_of(batch) == [(2, 2), (0, 3)]
     assert {t.dtype for t in (batch.inputs, batch.marks, batch.targets)} == {torch.int64}
-
-
-def test_of_a_user_who_has_more_so_many_messages_are_drawn_in_their_order():
-    user, work = numbered([2, 3, 4, 5, 6, 7]), LocalWork(messages=3)
-    seen: set[int] = set()
-    for seed in range(40):
-        some = local.drawn(user, work, seed)
-        (batch,) = make_batches(some, LocalWork(order="given"), np.random.default_rng(0))
-        rows = [(message, length) for message, length in rows_of(batch)]
-        assert len(rows) == 3
-        assert rows == sorted(rows)
-        assert all(length == message + 2 for message, length in rows)
-        seen |= {message for message, _ in rows}
-    assert seen == set(range(6))
-
-
-@pytest.mark.parametrize("messages", [0, 6, 7])
-def test_whoever_has_no_more_trains_on_all(messages):
-    user = numbered([2, 3, 4, 5, 6, 7])
-    assert local.drawn(user, LocalWork(messages=messages), 1) is user
 
 
 def test_no_messages_give_no_batches():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,6 @@ from nwp.federated.averaging import MEAN
 from nwp.federated.cohort import draw_cohort, who_trains
 from nwp.federated.compression import Compression
 from nwp.federated.local import LocalWork, seed_for, train_group, words_trained
-from nwp.federated.local import drawn as drawn_of
 from nwp.federated.optimizers import ServerOptimizer
 from nwp.federated.parcel import Parcel
 from nwp.federated.participation import Participation
@@ -27,6 +27,7 @@ from nwp.federated.protocol import FOR_ALL, Phase, Replies, Wait
 from nwp.federated.rounds import MOST_ABANDONED, NO_UPDATE, run_round, start, train
 from nwp.federated.sizes import COUNT, SIZES
 from nwp.federated.state import Checkpoint, RunState
+from nwp.federated.turns import rows_of
 from nwp.federated.weighting import Weighting
 from nwp.model.config import ModelConfig
 from nwp.text.vocabulary import Encoded
@@ -394,8 +395,11 @@ def test_by_size_draws_of_some_messages_may_count_by_their_words(tmp_path, in_me
     for worker, draws in draw_cohort(plan, 1).items():
         names = sorted(users[worker])
         sizes = [words_trained(users[worker][name], WORK) for name in names]
+        had = Counter[int]()
         for place, seed in who_trains(plan, 1, draws, names, lambda s=sizes: s):
-            taken = drawn_of(users[worker][names[place]], work, seed)
+            user, order = users[worker][names[place]], seed_for(plan.seed, names[place])
+            taken = user.some(rows_of(user.messages, 2, order, had[place]))
+            had[place] += 1
             summed, weight, _ = train_group(weights_at_start(), MODEL, work, [(taken, seed)])
             assert taken.messages <= 2
             total += summed

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from nwp.errors import BadInput, NoQuorum, NwpError
-from nwp.federated import aggregations, averaging, local
+from nwp.federated import aggregations, averaging
 from nwp.federated import state as state_module
 from nwp.federated.local import LocalWork, seed_for, train_group
 from nwp.federated.optimizers import NAMES, ServerOptimizer
@@ -21,6 +21,7 @@ from nwp.federated.protocol import Aggregate, Aggregation, Phase, Replies, Step,
 from nwp.federated.rounds import run_round, start, train
 from nwp.federated.schedules import Schedule
 from nwp.federated.state import PHASE, STATE, Checkpoint, RunState
+from nwp.federated.turns import rows_of
 from nwp.federated.weighting import Weighting
 from nwp.model.config import ModelConfig
 from nwp.text.vocabulary import Encoded
@@ -131,7 +132,7 @@ def test_a_round_takes_no_more_of_a_users_messages_than_the_plan_says(
     )
     left = {
         worker: {
-            name: local.drawn(user, few.local, seed_for(few.seed, 1, name))
+            name: user.some(rows_of(user.messages, 2, seed_for(few.seed, name), 0))
             for name, user in of.items()
         }
         for worker, of in users.items()

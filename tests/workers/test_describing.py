@@ -67,7 +67,7 @@ def test_how_many_messages_of_a_user_a_round_takes_is_told(training: TrainPlan) 
     some, one = (
         text(replace(training, local=replace(training.local, messages=n))) for n in (12, 1)
     )
-    assert "twice over 12 messages at most, drawn by chance from all of theirs (8 messages" in some
+    assert "twice over 12 messages at most, others of theirs in each round (8 messages" in some
     assert "one message alone" not in some
     assert "takes one step" not in some  # but one over each 8 of the 12, twice
     single = replace(training.local, messages=8, epochs=1)
