@@ -168,7 +168,7 @@ def test_two_people_train_a_model_and_keep_their_text(nwp: Nwp) -> None:
         (2, "train", "approved", "owner"),
     ]
     assert all(r["words"] and r["came"] and r["decided"] for r in found)
-    assert "2 messages at most, drawn by chance from all of theirs" in " ".join(found[1]["words"])
+    assert "2 messages at most, others of theirs in each round" in " ".join(found[1]["words"])
 
     log = nwp("worker", "log", "--last", 0, "--home", "ada", "--json").result()
     answers = [(e["phase"], e["round"]) for e in log["entries"] if e["kind"] == "answer"]
