@@ -31,7 +31,8 @@ from nwp.corpus.split import part_of
 from nwp.corpus.types import Corpus
 from nwp.evaluation.counts import figures
 from nwp.evaluation.scoring import count_rows, join
-from nwp.federated.kernel import Kernel, draws_of, named_views
+from nwp.federated.dropout import draws_of
+from nwp.federated.kernel import Kernel, named_views
 from nwp.federated.packing import pack
 from nwp.model.bundle import Bundle, load_bundle
 from nwp.model.lstm import FloatArray, NextWordModel

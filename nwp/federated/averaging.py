@@ -54,12 +54,8 @@ def asked_users(worker: WorkerSide, number: int, request: Parcel) -> list[tuple[
     BadMessage for users that this worker does not have, or one twice."""
     plan, data = training(worker.plan), worker.encoded("train")
     asked = request.arrays["users"].tolist()
-
-    def sizes() -> list[int]:
-        found: list[int] = worker.words("train", plan.local.max_positions).tolist()
-        return found
-
-    there = who_trains(plan, number, asked, worker.names, sizes)
+    most = plan.local.max_positions
+    there = who_trains(plan, number, asked, worker.names, lambda: worker.words("train", most))
     return [(i, seed) for i, seed in there if data[i].words]
 
 

@@ -103,7 +103,7 @@ def who_trains(
     number: int,
     asked: Sequence[int],
     names: Sequence[str],
-    words: Callable[[], Sequence[int]],
+    words: Callable[[], npt.ArrayLike],
 ) -> list[tuple[int, int]]:
     """On the worker: place and seed of each user who trains, in order of their places.
 
@@ -116,7 +116,7 @@ def who_trains(
         if len(set(asked)) != len(asked) or not all(0 <= i < len(names) for i in asked):
             raise BadMessage("a request names users that this worker does not have")
         return [(i, seed_for(plan.seed, number, names[i])) for i in sorted(asked)]
-    ends = np.cumsum(words(), dtype=np.int64)
+    ends = np.cumsum(np.asarray(words(), np.int64))
     if list(asked) != list(range(len(asked))) or len(asked) > plan.asked:
         raise BadMessage("a request has other draws than the plan allows")
     if not len(ends) or not ends[-1]:

@@ -19,17 +19,16 @@ memory; what is drawn for dropout is drawn there, so that every device drops the
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from nwp.errors import BadSettings
 from nwp.federated.device import here, moved
+from nwp.federated.dropout import Draws, draws_of, masks_of
 from nwp.federated.packing import Packed
 from nwp.federated.products import add_clipped, linear, outer, reordered
 from nwp.model.config import ModelConfig
@@ -75,14 +74,6 @@ class Piece:
                 into[part].add_(outer(self.left[:, part], self.right), alpha=alpha)
                 if copy is not None:
                     copy[part].copy_(into[part])
-
-
-@dataclass(frozen=True)
-class Draws:
-    """Whose dropout is drawn from a generator: so many messages of a batch, behind those before."""
-
-    generator: torch.Generator
-    messages: int
 
 
 class Kernel:
@@ -228,7 +219,7 @@ class Kernel:
         nothing later reads them, if all words are one block.
         """
         config, read = self.config, self._read
-        masks = _masks(batch, config, draws)
+        masks = masks_of(batch, config, draws)
         before = batch.before
         passed, projected = self._ahead(batch, masks)
         x = passed[-1].states
@@ -404,38 +395,3 @@ def _lstm_pieces(layer: int, gates: Tensor, passed: _Passed, before: Tensor) -> 
     if len(before):
         after = gates[len(gates) - len(before) :]
         yield Piece(f"lstm.weight_hh_l{layer}", after, passed.states.index_select(0, before))
-
-
-def draws_of(generator: torch.Generator | None, batch: Packed) -> list[Draws]:
-    """A batch whose messages all draw from one generator, if any."""
-    return [] if generator is None else [Draws(generator, batch.shape[0])]
-
-
-def _masks(
-    batch: Packed, config: ModelConfig, draws: Sequence[Draws]
-) -> tuple[Tensor, Tensor] | None:
-    """Dropout's factors for embeddings and projections, (P, width): drawn as for each one's messages
-    side by side, in the order given, so that they depend neither on the packing nor on who else is
-    in the batch."""
-    if not draws or config.dropout == 0:
-        return None
-    lengths = np.bincount(batch.rows, minlength=batch.shape[0])
-    firsts = np.cumsum([0, *(one.messages for one in draws)])
-    owner = np.repeat(np.arange(len(draws)), np.diff(firsts))
-    longest = np.maximum.reduceat(lengths, firsts[:-1])
-    bounds = np.cumsum([0, *(longest * np.diff(firsts))])
-    by = owner[batch.rows]
-    places = torch.from_numpy(
-        bounds[by] + (batch.rows - firsts[by]) * longest[by] + batch.positions
-    )
-    kept = 1 / (1 - config.dropout)
-
-    def draw(width: int) -> Tensor:
-        drawn = torch.empty(int(bounds[-1]), width)
-        for one, (start, end) in zip(draws, itertools.pairwise(bounds), strict=True):
-            torch.rand(end - start, width, generator=one.generator, out=drawn[start:end])
-        mask = torch.zeros(len(batch.inputs), width)
-        mask[: batch.words] = (drawn[places] >= config.dropout) * kept
-        return moved(mask, batch.inputs.device)
-
-    return draw(config.embedding), draw(config.projection)

@@ -19,8 +19,9 @@ from torch import Tensor
 
 from nwp.errors import BadSettings
 from nwp.federated.device import here, moved
+from nwp.federated.dropout import Draws
 from nwp.federated.groups import in_groups
-from nwp.federated.kernel import PRECISIONS, Draws, Kernel, named_views
+from nwp.federated.kernel import PRECISIONS, Kernel, named_views
 from nwp.federated.packing import pack
 from nwp.model.config import ModelConfig
 from nwp.model.lstm import FloatArray

@@ -19,7 +19,7 @@ class Participation:
     - "uniform": so many users, each set of them equally likely;
     - "size": so many draws with replacement, a user's chance in proportion to its words, and all
       draws count alike in the average (Li et al. 2020, "On the convergence of FedAvg on non-IID
-      data", arXiv 1907.02189, scheme I);
+      data", arXiv 1907.02189, scheme I), or by the words of the messages that are taken of each;
     - "poisson": each user by itself, with a chance that gives the cohort's size on average.
 
     A user can be reached in a round with chance `availability`, independently of all others (Gu et

@@ -27,6 +27,7 @@ from nwp.evaluation.baselines import (
 from nwp.evaluation.counts import Counts, Rows
 from nwp.evaluation.scoring import chunks, count_group, join
 from nwp.federated.local import LocalWork
+from nwp.federated.turns import turns
 from nwp.model.bundle import Bundle
 from nwp.model.expert import Expert
 from nwp.model.lstm import FloatArray
@@ -112,7 +113,8 @@ def passes_over(training: Mapping[str, Any], users: Sequence[Parts]) -> int:
         return passes
     by_size = training.get("participation", {}).get("sampling") == "size"
     draws = words / words.mean() if by_size else np.ones(len(users))
-    taken = held / np.maximum(1, np.ceil(held / (training.get("messages") or np.inf)))
+    each = [turns(user.train.messages, training.get("messages", 0)) for user in users]
+    taken = held / np.maximum(1, each)
     return max(1, math.ceil(passes * float(draws @ taken / held.sum())))
 
 
