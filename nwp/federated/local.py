@@ -30,7 +30,7 @@ from nwp.text.vocabulary import Encoded
 ORDERS = ("sorted", "given")
 # What is computed as one batch of users of one step: more words make it no faster, but larger.
 _MERGED_USERS, _MERGED_WORDS = 64, 4096
-_WORTH = 256  # words of such users for which a group is made
+_WORTH = 512  # words of such users for which a group is made
 _FEW = 16  # messages up to which a user's one step may be merged, where a batch is all of them
 _SLICE = 64  # messages of such a batch that are in memory at once
 

@@ -5,8 +5,10 @@ This shows the flow and holds everyone to the rules. It is no isolation: all sha
 
 from __future__ import annotations
 
+import functools
+import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -188,29 +190,24 @@ class _Exchange:
         envelope, schema = Envelope("ask", self.job.digest, phase.name, number), phase.request(plan)
         asked = sorted(set(requests) - set(absent))
         parcels = {worker: requests[worker] for worker in asked}
-        down = sum(
-            channel.send(_email(worker), name, message)
-            for worker, message in pack_each(envelope, parcels, schema)
-        )
+        down = self._send(name, pack_each(envelope, parcels, schema))
         up = 0
 
         def serve(workers: Sequence[str]) -> set[str]:
             nonlocal up
-            calls = [self.simulation.datasites[worker].serve for worker in sorted(workers)]
-            for served in [self.simulation.threads.submit(call) for call in calls]:
+            simulation, ordered = self.simulation, sorted(workers)
+            calls = [simulation.datasites[worker].serve for worker in ordered]
+            for served in [simulation.threads.submit(call) for call in calls]:
                 served.result()
-            for worker in sorted(workers):
-                try:
-                    waiting = channel.names(_email(worker))
-                    if name not in waiting:
-                        raise BadMessage("it did not answer")
-                    data, size = channel.receive(_email(worker), waiting[name])
-                    up += size
-                    answer = open_answer(data, self.job, phase, number)
-                    phase.check(plan, worker, answer)
+            receive = functools.partial(self._receive, phase, number, name)
+            for worker, (answer, size) in zip(
+                ordered, simulation.threads.map(receive, ordered), strict=True
+            ):
+                up += size
+                if isinstance(answer, BadMessage):
+                    absent[worker] = answer.message
+                else:
                     answers[worker] = answer
-                except BadMessage as error:
-                    absent[worker] = error.message
             return set(answers)
 
         seconds = {w: self.simulation.seconds(plan, w, number, requests[w]) for w in asked}
@@ -221,6 +218,34 @@ class _Exchange:
             channel.clear(_email(worker))
             self.simulation.datasites[worker].channel.clear(SERVER)
         return Replies(answers, absent, down, up, late, waited)
+
+    def _send(self, name: str, messages: Iterator[tuple[str, bytes]]) -> int:
+        """Send each worker its message; the bytes stored. As many at once as there are threads:
+        encryption takes longest, and each message may be as large as a model."""
+        channel, sent = self.simulation.channel, 0
+
+        def send(worker: str, message: bytes) -> int:
+            return channel.send(_email(worker), name, message)
+
+        while some := list(itertools.islice(messages, self.simulation.engine.width)):
+            sent += sum(self.simulation.threads.map(send, *zip(*some, strict=True)))
+        return sent
+
+    def _receive(
+        self, phase: Phase, number: int, name: str, worker: str
+    ) -> tuple[Parcel | BadMessage, int]:
+        """A worker's answer, or what is wrong with it, and the bytes it was stored in."""
+        channel, size = self.simulation.channel, 0
+        try:
+            waiting = channel.names(_email(worker))
+            if name not in waiting:
+                raise BadMessage("it did not answer")
+            data, size = channel.receive(_email(worker), waiting[name])
+            answer = open_answer(data, self.job, phase, number)
+            phase.check(self.job.plan, worker, answer)
+        except BadMessage as error:
+            return error, size
+        return answer, size
 
 
 def _email(worker: str) -> str:

@@ -303,13 +303,13 @@ def test_a_group_is_the_sum_of_its_users_weighted_by_words(drawn: Drawn):
 
 def test_a_group_of_users_of_one_step_has_words_enough_to_be_worth_it(drawn: Drawn):
     work = LocalWork(batch=4, max_positions=9)
-    users = [(drawn(seed, 4, SIZE, MARKS), seed) for seed in range(40)]
+    users = [(drawn(seed, 4, SIZE, MARKS), seed) for seed in range(99)]
     words = sum(len(user.targets) - user.messages for user, _ in users)
     few = deal_groups(users, work, 16)
-    assert len(few) == max(1, words // 256) < 16
-    assert sorted(seed for group in few for _, seed in group) == list(range(40))
+    assert len(few) == words // 512 > 1
+    assert sorted(seed for group in few for _, seed in group) == list(range(99))
     assert len(deal_groups(users, work, 1)) == len(deal_groups(users[:3], work, 16)) == 1
-    several = [*users, (drawn(1, 5, SIZE, MARKS), 40)]
+    several = [*users, (drawn(1, 5, SIZE, MARKS), 99)]
     assert len(deal_groups(several, work, 16)) == 16
 
 
