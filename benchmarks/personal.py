@@ -34,7 +34,7 @@ from nwp.personal.mixing import FloatArray, PersonalModel
 from nwp.personal.store import Personal
 from nwp.text.spelling import Speller, spell
 from nwp.text.tokenizer import words_of
-from nwp.text.vocabulary import FIRST_OUTPUT, UNKNOWN, Encoded, Vocabulary, encode
+from nwp.text.vocabulary import FIRST_OUTPUT, UNKNOWN, Encoded, encode
 
 SHOWN = ("tokens", "perplexity", "top1", "top3")
 _HITS = [i for i, name in enumerate(COLUMNS) if name in ("hits1", "hits3")]
@@ -49,11 +49,11 @@ class PersonalPredictor:
     """
 
     def __init__(
-        self, lstm: Predictor, personal: Personal, vocabulary: Vocabulary, texts: Sequence[str]
+        self, lstm: Predictor, personal: Personal, bundle: Bundle, texts: Sequence[str]
     ) -> None:
         """`texts` are the messages, each with a word, that `blocks` is asked for as ids."""
-        self._lstm, self._texts = lstm, texts
-        self._personal, self._model = personal, PersonalModel(personal, vocabulary)
+        self._lstm, self._texts, vocabulary = lstm, texts, bundle.vocabulary
+        self._personal, self._model = personal, personal_model(personal, bundle)
         self.targets = np.zeros(0, np.int64)
         self.typed = np.zeros(0, np.int64)
         self._prefixes = prefixes_of(vocabulary.words)
@@ -88,6 +88,11 @@ def distributions(lstm: Predictor, data: Encoded, outputs: int) -> FloatArray:
     return found
 
 
+def personal_model(personal: Personal, bundle: Bundle) -> PersonalModel:
+    """What a person's file holds, over a bundle's vocabulary."""
+    return PersonalModel(personal, bundle.vocabulary, np.array(bundle.frequencies))
+
+
 def count_user(
     bundle: Bundle, lstm: Predictor, messages: Sequence[str], part: str
 ) -> tuple[Rows, Rows]:
@@ -97,12 +102,11 @@ def count_user(
     letters = spell(texts, data, Speller.of(bundle.vocabulary))
     before = count_each(score(lstm, data), data, [len(data.targets)])
     personal = Personal.open()
-    for text in part_of(messages, "train"):
-        personal.learn(text)
+    learn_train(bundle, lstm, personal, messages)
     if part == "test":
         valid = [text for text in part_of(messages, "valid") if words_of(text)]
         learn(bundle, lstm, personal, valid)
-    predictor = PersonalPredictor(lstm, personal, bundle.vocabulary, texts)
+    predictor = PersonalPredictor(lstm, personal, bundle, texts)
     scored = score(predictor, data)
     personal.close()
     learnt = (data.targets == UNKNOWN) & (predictor.targets != UNKNOWN)
@@ -114,9 +118,20 @@ def count_user(
     return before, after
 
 
+def learn_train(
+    bundle: Bundle, lstm: Predictor, personal: Personal, messages: Sequence[str]
+) -> None:
+    """Learn a user's train part. It credits no source: the model was trained on it."""
+    texts = [text for text in part_of(messages, "train") if words_of(text)]
+    data, model = encode(texts, bundle.vocabulary), personal_model(personal, bundle)
+    given = distributions(lstm, data, bundle.config.outputs)
+    for text, start, stop in zip(texts, data.offsets, data.offsets[1:], strict=False):
+        personal.learn(text, expected=model.expected(text, given[start:stop]))
+
+
 def learn(bundle: Bundle, lstm: Predictor, personal: Personal, messages: Sequence[str]) -> None:
     """Learn messages, each with a word, as a device does: each word credits the sources."""
-    data, model = encode(messages, bundle.vocabulary), PersonalModel(personal, bundle.vocabulary)
+    data, model = encode(messages, bundle.vocabulary), personal_model(personal, bundle)
     given = distributions(lstm, data, bundle.config.outputs)
     for text, start, stop in zip(messages, data.offsets, data.offsets[1:], strict=False):
         model.learn(text, list(given[start:stop]))

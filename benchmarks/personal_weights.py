@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from personal import distributions
+from personal import distributions, learn_train, personal_model
 
 from nwp.corpus.load import load_corpus
 from nwp.corpus.split import part_of
 from nwp.evaluation.scoring import Predictor, predictor_of
 from nwp.model.bundle import Bundle, load_bundle
-from nwp.personal.mixing import PersonalModel, Said
+from nwp.personal.mixing import Said
 from nwp.personal.priors import PRIOR, STRENGTH
 from nwp.personal.store import Personal
 from nwp.tasks.start import weights_of
@@ -65,15 +65,14 @@ def told(bundle: Bundle, lstm: Predictor, messages: Sequence[str]) -> Iterator[S
     data = encode(texts, bundle.vocabulary)
     given = distributions(lstm, data, bundle.config.outputs)
     personal = Personal.open()
-    for text in part_of(messages, "train"):
-        personal.learn(text)
-    model = PersonalModel(personal, bundle.vocabulary)
+    learn_train(bundle, lstm, personal, messages)
+    model = personal_model(personal, bundle)
     for text, start in zip(texts, data.offsets, strict=False):
         words = words_of(text)
         for i, word in enumerate(words):
             if (said := model.said(words[:i], word, given[start + i])) is not None:
                 yield said
-        personal.learn(text)
+        personal.learn(text, expected=model.expected(text, given[start : start + len(words) + 1]))
     personal.close()
 
 

@@ -2,8 +2,9 @@
 
     p(w) = sum over sources s of weight(s | kind) p_s(w)
 
-Sources are the model, the person's own words (unigrams), those of the last few dozen messages, and
-what followed the last word and the last two. The mixture over orders is that of Jelinek and Mercer
+Sources are the model, tilted towards the person's words (`nwp.personal.tilting`), these words
+themselves (unigrams), those of the last few dozen messages, and what followed the last word and the
+last two. The mixture over orders is that of Jelinek and Mercer
 (1980, "Interpolated estimation of Markov source parameters from sparse data"); a cache beside a
 model is Kuhn and De Mori's (1990, "A cache-based natural language model for speech recognition"),
 and with a neural model Grave, Joulin and Usunier's (2017, "Improving neural language models with a
@@ -24,9 +25,12 @@ import numpy as np
 import numpy.typing as npt
 
 from nwp.errors import BadInput
+from nwp.personal.counting import uses_of
+from nwp.personal.expecting import key_of
 from nwp.personal.priors import PRIOR, STRENGTH
 from nwp.personal.store import FADED, Personal, units
 from nwp.personal.tables import ANY, BEGIN
+from nwp.personal.tilting import tilt_of, tilted
 from nwp.text.tokenizer import tokenize
 from nwp.text.vocabulary import END, FIRST_OUTPUT, UNKNOWN, Vocabulary
 
@@ -70,8 +74,13 @@ class PersonalModel:
     Not for several threads at once.
     """
 
-    def __init__(self, personal: Personal, vocabulary: Vocabulary) -> None:
+    def __init__(
+        self, personal: Personal, vocabulary: Vocabulary, usual: FloatArray | None = None
+    ) -> None:
+        """`usual` is the share of each output in what people write, (outputs,), each above 0; without
+        it, what the model says is taken as it is."""
         self.personal = personal
+        self._usual, self._key = usual, key_of(vocabulary) if usual is not None else ""
         self._vocabulary = vocabulary
         self._outputs = len(vocabulary) - FIRST_OUTPUT
         self._seen: tuple[int, int] | None = None
@@ -151,15 +160,28 @@ class PersonalModel:
 
     def learn(self, message: str, given: Sequence[FloatArray]) -> None:
         """Credit the sources by each word of a message, then count it; `given` is the model's own
-        distribution before each word. Durable when this returns."""
+        distribution before each word, and behind the last. Durable when this returns."""
         words = tokenize(message).words
-        if len(given) < len(words):
-            raise BadInput(f"{len(given)} distributions were given for {len(words)} words")
+        if len(given) <= len(words):
+            raise BadInput(
+                f"{len(given)} distributions were given for {len(words)} words and an end"
+            )
         credits: Credits = {}
         for i, word in enumerate(words):
             for key, value in self.credit(words[:i], word, given[i]).items():
                 credits[key] = credits.get(key, 0.0) + value
-        self.personal.learn(message, credits)
+        self.personal.learn(message, credits, self.expected(message, given))
+
+    def expected(self, message: str, given: Sequence[FloatArray]) -> tuple[str, FloatArray] | None:
+        """What the model expected in sum where words of a message are counted, and at its end, as
+        `Personal.learn` takes it; None where nothing is known of what is usual."""
+        if self._usual is None:
+            return None
+        uses = uses_of(message)
+        total = np.array(given[len(uses)], np.float64)
+        for p in (given[i] for i, use in enumerate(uses) if use is not None):
+            total += p
+        return self._key, total
 
     def place(self, word: str) -> int:
         """Where a word stands among the outputs and learnt words; the unknown word's for others."""
@@ -209,6 +231,10 @@ class PersonalModel:
         self._places[learnt] = self._outputs + np.arange(len(learnt))
         self.extras = [self._words[slot] for slot in learnt]
         self._own, self._now = self._summed(weights), self._summed(recent)
+        if self._usual is not None:
+            known = np.where(foreign, _UNKNOWN, self._homes)
+            counts = np.bincount(known, weights, self._outputs).astype(np.float64)
+            self._tilt = tilt_of(counts, self.personal.expected(self._key), self._usual)
         # Of the unknown word's probability each learnt word gets its share of the words that the model
         # doesn't know; so many are left to others as have been new (Witten and Bell 1991, method C).
         self._shares = weights[learnt] / max(weights[foreign].sum() + foreign.sum(), 1.0)
@@ -220,7 +246,9 @@ class PersonalModel:
         return found / total if total > 0 else found
 
     def _spread(self, given: FloatArray) -> FloatArray:
-        """The model's distribution with the unknown word's part shared by the learnt words."""
+        """The model's distribution, tilted, with the unknown word's part shared by the learnt words."""
+        if self._usual is not None:
+            given = tilted(given, self._tilt)
         found = np.zeros(self.size)
         found[: self._outputs] = given
         found[self._outputs :] = given[_UNKNOWN] * self._shares

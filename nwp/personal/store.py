@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from nwp.errors import BadInput
+from nwp.personal import expecting
 from nwp.personal.counting import count, sweep, uses_of
 from nwp.personal.exports import export_rows, take_in
 from nwp.personal.tables import (
@@ -97,12 +98,17 @@ class Personal:
         with self._changing():
             set_value(self._db, name, value)
 
-    def learn(self, message: str, credits: Mapping[tuple[int, int], float] | None = None) -> None:
+    def learn(
+        self,
+        message: str,
+        credits: Mapping[tuple[int, int], float] | None = None,
+        expected: tuple[str, expecting.FloatArray] | None = None,
+    ) -> None:
         """Count the words, pairs and triples of a message that was sent, durable when this returns.
 
         Pieces of addresses, words with four digits or more and words of over 40 letters are not kept,
         nor what follows from them. `credits` (kind, source) are added as they are, weighing what a
-        use weighs.
+        use weighs; so is what was `expected`: a vocabulary's key, and a number for each of its outputs.
         """
         uses = uses_of(message)
         if not any(use is not None for use in uses):
@@ -110,6 +116,8 @@ class Personal:
         with self._changing():
             number, unit, recent = self._tick()
             count(self._db, uses, credits or {}, number, unit, recent)
+            if expected is not None:
+                expecting.add(self._db, *expected, number, HALF_LIFE)
             if number % _SWEEP == 0:
                 sweep(self._db, unit * FADED)
 
@@ -133,6 +141,12 @@ class Personal:
         with self._lock:
             found = self._db.execute(query, (identity,)).fetchone()
         return str(found[0]) if found else ""
+
+    def expected(self, key: str) -> expecting.FloatArray | None:
+        """How often each output of the vocabulary of this key was expected, in uses as of now."""
+        with self._lock:
+            now = settings_of(self._db)["messages"]
+            return expecting.read(self._db, key, now, HALF_LIFE)
 
     def credits(self) -> list[tuple[int, int, float]]:
         """Kind of context, source, and weight as in the file."""
@@ -172,13 +186,15 @@ class Personal:
                 if found := self._db.execute(query, (word, END)).fetchone():
                     drop(self._db, [found[0]])
                     gone.append(word)
+            if gone:
+                expecting.clear(self._db)  # these words were among what it was expected after
         self._scrub()
         return gone
 
     def forget_all(self) -> None:
         """Delete all that was learnt; settings and blocked words stay."""
         with self._changing():
-            for table in ("grams", "surfaces", "credits"):
+            for table in ("grams", "surfaces", "credits", "expected"):
                 self._db.execute(f"DELETE FROM {table}")
             self._db.execute("DELETE FROM words WHERE id > ?", (END,))
             self._db.execute("UPDATE words SET uses = 0, weight = 0, recent = 0, changed = 0")

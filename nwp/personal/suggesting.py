@@ -28,7 +28,7 @@ class PersonalSuggester:
         self.off_the_record = False
         self._suggester = suggester
         self._personal = personal
-        self._model = PersonalModel(personal, suggester.vocabulary)
+        self._model = PersonalModel(personal, suggester.vocabulary, suggester.usual)
         self._lock = threading.Lock()
         self._version: tuple[int, int] | None = None
         self._own_list: list[str] | None = None

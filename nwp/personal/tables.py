@@ -4,6 +4,7 @@
     surfaces    how it was written
     grams       which word came after one word (`before` is `ANY`), and after two
     credits     how much each source of `nwp.personal.mixing` was right, by kind of context
+    expected    how often a model expected each of its words (`nwp.personal.expecting`)
     blocked     words never to suggest
 
 Deleted rows are overwritten with zeros.
@@ -23,7 +24,7 @@ ANY, BEGIN, END = -1, 0, 1  # words of the file have ids from 2 on
 
 AFTER = 3  # uses until a word that the model doesn't know is suggested
 
-_VERSION = 1
+_VERSION = 2
 _PATIENCE = 5.0  # seconds to wait for another process
 
 _SCHEMA = f"""
@@ -45,7 +46,10 @@ CREATE TABLE blocked (word TEXT PRIMARY KEY) WITHOUT ROWID;
 INSERT INTO settings VALUES
     ('on', 0), ('after', {AFTER}), ('messages', 0), ('origin', 0), ('recent_origin', 0), ('epoch', 0);
 INSERT INTO words VALUES ({END}, '', 0, 0, 0, 0);
-PRAGMA user_version = {_VERSION};
+"""
+_SINCE_2 = """
+CREATE TABLE expected (
+    vocabulary TEXT PRIMARY KEY, changed INTEGER NOT NULL, counts BLOB NOT NULL);
 """
 
 
@@ -76,16 +80,18 @@ def connect(path: Path | None) -> sqlite3.Connection:
 
 
 def _prepare(db: sqlite3.Connection) -> None:
-    """Make the tables where there are none; BadInput for those of a later nwp."""
+    """Make the tables that are missing; BadInput for those of a later nwp."""
     found = int(db.execute("PRAGMA user_version").fetchone()[0])
     if found > _VERSION:
         raise BadInput(
             f"a newer nwp has written what was learnt, form {found}",
             "Use that one, or move the file away: a new one is begun.",
         )
-    if not found:
-        for statement in filter(str.strip, _SCHEMA.split(";")):
-            db.execute(statement)
+    missing = [schema for version, schema in ((1, _SCHEMA), (2, _SINCE_2)) if version > found]
+    for statement in filter(str.strip, ";".join(missing).split(";")):
+        db.execute(statement)
+    if missing:
+        db.execute(f"PRAGMA user_version = {_VERSION}")
 
 
 @contextlib.contextmanager

@@ -146,8 +146,13 @@ class Sessions:
 
 def _maker(bundles: Sequence[Bundle], exact: bool) -> Callable[[], Suggester | Languages]:
     # The weights, once for all.
-    parts = [(runtime_of(one), one.vocabulary) for one in bundles]
-    if len(parts) > 1:
-        united(*(vocabulary for _, vocabulary in parts))  # now rather than at the first key
+    runtimes = [runtime_of(one) for one in bundles]
+    if len(bundles) > 1:
+        united(*(one.vocabulary for one in bundles))  # now rather than at the first key
 
-    return lambda: suggester_of(*(Suggester(*part, exact=exact) for part in parts))
+    return lambda: suggester_of(
+        *(
+            Suggester(runtime, one.vocabulary, exact=exact, usual=one.frequencies)
+            for runtime, one in zip(runtimes, bundles, strict=True)
+        )
+    )

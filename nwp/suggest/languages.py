@@ -69,6 +69,7 @@ class Languages:
         self._pair = (first, second)
         self.united = united(first.vocabulary, second.vocabulary)
         self.vocabulary = self.united.vocabulary
+        self.usual = self._usual()
         index = self.vocabulary.index
         allowed = [word for word in index if not any(word in one.blocking for one in self._pair)]
         self._index = Index(allowed, np.array([index[word] for word in allowed], np.int64))
@@ -77,6 +78,16 @@ class Languages:
         self._told: OrderedDict[tuple[int, str, str], float] = OrderedDict()
         self._mixed: _Mixed | None = None
         self._lock = threading.Lock()
+
+    def _usual(self) -> Doubles | None:
+        """How often people write each output who write both languages as much, if it is known of both."""
+        one, two = (suggester.usual for suggester in self._pair)
+        if one is None or two is None:
+            return None
+        first, second = self.united.sides
+        logs = [np.log(usual).astype(np.float32) for usual in (one, two)]
+        found: Doubles = (first.spread(logs[0]) + second.spread(logs[1])) / 2
+        return found
 
     def suggest(self, text: str, k: int = 3) -> list[Suggestion]:
         """The k most probable words of both languages, as `Suggester.suggest` gives those of one."""

@@ -29,7 +29,10 @@ from nwp.text.tokenizer import tokenize
 from nwp.text.vocabulary import FIRST_OUTPUT, FIRST_WORD, UNKNOWN, Vocabulary, context_ids
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from nwp.model.bundle import Bundle
+    from nwp.suggest.united import Doubles
 
 # Words that come first in a vocabulary, which is in order of how common they are: slips are mostly of these.
 _COMMON = 2000
@@ -60,12 +63,15 @@ class Suggester:
         blocking: Blocking | None = None,
         *,
         exact: bool = False,
+        usual: Sequence[float] | None = None,
     ) -> None:
         """`blocking` are words that are never suggested; by default those on the list that ships.
 
-        `exact`: only words that begin with what is typed, letter by letter.
+        `exact`: only words that begin with what is typed, letter by letter. `usual` is how often people
+        write each output, for those who learn how often one person does.
         """
         self.vocabulary, self.exact = vocabulary, exact
+        self.usual = None if usual is None else np.array(usual)
         self.blocking = blocking or Blocking(default_words())
         allowed = [(word, i) for word, i in vocabulary.index.items() if word not in self.blocking]
         ids = np.array([i for _, i in allowed], np.int64)
@@ -78,7 +84,7 @@ class Suggester:
     @classmethod
     def from_bundle(cls, bundle: Bundle, *, exact: bool = False) -> Self:
         """A suggester with the weights and the words of a bundle; `exact` as above."""
-        return cls(runtime_of(bundle), bundle.vocabulary, exact=exact)
+        return cls(runtime_of(bundle), bundle.vocabulary, exact=exact, usual=bundle.frequencies)
 
     def suggest(self, text: str, k: int = 3) -> list[Suggestion]:
         """At most k different words to complete or follow the text, best first.
@@ -135,6 +141,7 @@ class Reads(Protocol):
     """What `ranked` ranks words by: the public side of a `Suggester`."""
 
     vocabulary: Vocabulary
+    usual: Doubles | None
 
     def read(self, text: str) -> Reading: ...  # noqa: D102
     def read_through(self, message: str) -> list[FloatArray]: ...  # noqa: D102

@@ -7,6 +7,7 @@ import sqlite3
 import stat
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nwp.errors import BadInput
@@ -225,6 +226,20 @@ def test_a_later_form_is_refused(tmp_path: Path) -> None:
         db.execute("PRAGMA user_version = 99")
     with pytest.raises(BadInput, match="newer"):
         Personal.open(tmp_path / "p.sqlite")
+
+
+def test_a_file_of_the_first_form_goes_on(tmp_path: Path) -> None:
+    before = Personal.open(tmp_path / "p.sqlite")
+    before.learn("see you")
+    before.close()
+    with sqlite3.connect(tmp_path / "p.sqlite") as db:
+        db.execute("DROP TABLE expected")
+        db.execute("PRAGMA user_version = 1")
+    found = Personal.open(tmp_path / "p.sqlite")
+    assert [one.word for one in found.words()] == ["see", "you"]
+    found.learn("see you", expected=("some", np.ones(3)))
+    assert found.expected("some") == pytest.approx(np.ones(3))
+    found.close()
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:

@@ -291,6 +291,10 @@ def test_personal_learning_goes_with_two_languages() -> None:
     found = PersonalSuggester(pair, Personal.open())
     plain = [s.word for s in pair.suggest("we go ", 5)]
     assert [s.word for s in found.suggest("we go ", 5)] == plain
+    assert pair.usual is not None
+    assert pair.usual.shape == (len(pair.vocabulary) - FIRST_OUTPUT,)
+    assert pair.usual.sum() == pytest.approx(1, abs=1e-5)
+    assert (pair.usual > 0).all()
 
     for _ in range(6):
         found.learn("Wir gehen zu Kajsa")
