@@ -21,7 +21,7 @@ from typing import Any
 
 Options = Mapping[str, str | int | float | None]
 
-ROUNDS = 1500
+ROUNDS = 600
 RECIPE: Options = {
     "workers": 1, "cohort": 16, "messages": 4, "sampling": "size", "weights": "words",
     "clip-norm": 0, "learning-rate": 4, "epsilon": 1e-5, "server-learning-rate": 0.006,
