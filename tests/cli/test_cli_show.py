@@ -39,7 +39,7 @@ def test_a_corpus_is_shown_on_one_screen(nwp: Nwp) -> None:
     assert max(map(len, lines)) <= 80
     assert not any(line != line.rstrip() for line in lines if "words per user" not in line and line)
     assert "English 100.0%" in shown
-    assert re.search(r"unknown words  \d\.\d% to the model 'chat'; \d\.\d% to a vocabulary", shown)
+    assert re.search(r"unknown words  \d+\.\d% to the model 'chat'; \d\.\d% to a vocabulary", shown)
     assert "\x1b" not in shown
 
 
