@@ -35,22 +35,18 @@ ONCE = ("public-words", "embedding", "hidden", "layers", "untied")  # what --fro
 CHOICES: Mapping[str, Options] = {
     "the recipe": {},
     "256 units, embedding 128": {"hidden": 256, "embedding": 128},
-    "768 units, embedding 256": {"hidden": 768, "embedding": 256},
     "a warm-up of 50 rounds": {"warmup": 50},
     "two layers and the warm-up": {"layers": 2, "warmup": 50},
     "not tied": {"untied": ""},
     "no dropout": {"dropout": 0},
-    "dropout 0.5": {"dropout": 0.5},
     "constant server rate": {"server-schedule": None, "final-share": None},
     "no mean over the rounds": {"averaging": None},
     "FedAvgM": {"server-optimizer": "fedavgm", "epsilon": None, "server-learning-rate": 0.3},
-    "FedYogi": {"server-optimizer": "fedyogi"},
     "64 users, one message each": {"cohort": 64, "messages": 1},
     "8 users, all their messages": {
         "rounds": 0.18, "cohort": 8, "messages": None, "clip-norm": 0.5, "epsilon": None,
         "sampling": None, "server-learning-rate": 0.03,
     },
-    "in fp32": {"precision": "fp32", "storage": "fp32"},
     "twice the rounds": {"rounds": 2},
 }  # fmt: skip
 

@@ -228,13 +228,12 @@ class PersonalModel:
         foreign = self._homes < 0
         learnt = np.flatnonzero(foreign & (uses >= after) & (weights >= FADED))
         self._places = np.where(foreign, _UNKNOWN, self._homes)
+        if self._usual is not None:
+            own = np.bincount(self._places, weights, self._outputs).astype(np.float64)
+            self._tilt = tilt_of(own, self.personal.expected(self._key), self._usual)
         self._places[learnt] = self._outputs + np.arange(len(learnt))
         self.extras = [self._words[slot] for slot in learnt]
         self._own, self._now = self._summed(weights), self._summed(recent)
-        if self._usual is not None:
-            known = np.where(foreign, _UNKNOWN, self._homes)
-            counts = np.bincount(known, weights, self._outputs).astype(np.float64)
-            self._tilt = tilt_of(counts, self.personal.expected(self._key), self._usual)
         # Of the unknown word's probability each learnt word gets its share of the words that the model
         # doesn't know; so many are left to others as have been new (Witten and Bell 1991, method C).
         self._shares = weights[learnt] / max(weights[foreign].sum() + foreign.sum(), 1.0)
