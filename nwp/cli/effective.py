@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nwp.cli.settings import files, read
+from nwp.cli.recipes import recipe_of
+from nwp.cli.settings import check_keys, files, options_of, read
 from nwp.errors import BadSettings
 
 # (its path, command to key to value)
@@ -41,12 +42,31 @@ def effective(root: Any, given: Path | None) -> dict[str, dict[str, Setting]]:
     """
     found = _read(root, given)
     return {
-        name: {key: _setting(root, name, key, option, found) for key, option in _keys(command)}
+        name: _settings(root, name, options_of(command), found)
         for name, command in _commands(root).items()
     }
 
 
-def _setting(root: Any, command: str, key: str, option: Any, found: list[_File]) -> Setting:
+def _settings(
+    root: Any, command: str, options: Mapping[str, Any], found: list[_File]
+) -> dict[str, Setting]:
+    """A command's options by key, each with its setting; a recipe's stand behind all others."""
+    told = {key: _told(root, command, key, option, found) for key, option in options.items()}
+    recipe = told.get("recipe")
+    behind = recipe_of(recipe.value, options) if recipe else {}
+    return {
+        key: told[key]
+        or (
+            Setting(behind[key], f"recipe {recipe.value}")
+            if recipe and key in behind
+            else Setting(option.default, "default")
+        )
+        for key, option in options.items()
+    }
+
+
+def _told(root: Any, command: str, key: str, option: Any, found: list[_File]) -> Setting | None:
+    """What the environment or a file says of an option."""
     variable = option.envvar or f"NWP_{command}_{option.name}".upper()
     if given := os.environ.get(variable):
         words = given.split() if option.multiple else given
@@ -54,7 +74,7 @@ def _setting(root: Any, command: str, key: str, option: Any, found: list[_File])
     for path, tables in reversed(found):
         if key in tables.get(command, {}):
             return Setting(tables[command][key], str(path))
-    return Setting(option.default, "default")
+    return None
 
 
 def _commands(root: Any) -> dict[str, Any]:
@@ -67,24 +87,11 @@ def _is_group(command: Any) -> bool:
     return hasattr(command, "commands")
 
 
-def _keys(command: Any) -> Iterator[tuple[str, Any]]:
-    """A command's options by their keys in a settings file: the long name, _ for -."""
-    for option in command.params:
-        key = max(option.opts, key=len).lstrip("-").replace("-", "_")
-        if option.param_type_name == "option" and key not in ("help", "json"):
-            yield key, option
-
-
 def _read(root: Any, given: Path | None) -> list[_File]:
     found = [(path, read(path)) for path in files(given)]
     for path, tables in found:
         for table, keys in tables.items():
-            known = _options(path, table, root)
-            for key in keys:
-                if key not in known:
-                    raise BadSettings(
-                        f"{path}: `nwp {table}` has no option {key!r}", _similar(key, known)
-                    )
+            check_keys(path, table, keys, _options(path, table, root))
     return found
 
 
@@ -95,11 +102,4 @@ def _options(path: Path, table: str, root: Any) -> dict[str, Any]:
         raise BadSettings(
             f"{path}: no command {table!r}", f"There are {', '.join(_commands(root))}."
         )
-    return dict(_keys(commands[table]))
-
-
-def _similar(key: str, known: dict[str, Any]) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(key, known, n=3) or sorted(known)
-    return f"There {'is' if len(close) == 1 else 'are'} {', '.join(close)}."
+    return options_of(commands[table])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,3 +45,26 @@ def read(path: Path) -> dict[str, dict[str, Any]]:
                 "Keys belong under the command that they are for, like [train].",
             )
     return content
+
+
+def options_of(command: Any) -> dict[str, Any]:
+    """A command's options by their keys in a settings file: the long name, _ for -."""
+    keys = {
+        max(option.opts, key=len).lstrip("-").replace("-", "_"): option
+        for option in command.params
+        if option.param_type_name == "option"
+    }
+    return {key: option for key, option in keys.items() if key not in ("help", "json")}
+
+
+def check_keys(path: Path, table: str, keys: Iterable[str], known: Mapping[str, Any]) -> None:
+    """BadSettings when a table of a file has a key that is none of its command's."""
+    import difflib
+
+    for key in keys:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=3) or sorted(known)
+            raise BadSettings(
+                f"{path}: `nwp {table}` has no option {key!r}",
+                f"There {'is' if len(close) == 1 else 'are'} {', '.join(close)}.",
+            )

@@ -25,7 +25,8 @@ def train(
     corpus: Corpus,
     out_folder: run.Out = None,
     workers: Workers = 0,
-    rounds: run.Rounds = 60,
+    recipe: run.Recipe = None,
+    rounds: run.RoundsOrPasses = 60,
     cohort: run.Cohort = 0,
     seed: run.Seed = 0,
     base: run.From = None,
@@ -97,6 +98,8 @@ def train(
 
     Example:  nwp train sample --out my-model --rounds 60
 
+    Example:  nwp train mine.jsonl.gz --recipe adapt --out ours
+
     Example:  nwp train sample --algorithm scaffold --cohort 32
 
     Example:  nwp train sample --weights clipped --weight-cap 200 --warmup 5
@@ -117,6 +120,7 @@ def train(
     from nwp.federated.participation import Participation
     from nwp.federated.schedules import Schedule
     from nwp.federated.weighting import Weighting
+    from nwp.tasks.passes import Passes
     from nwp.tasks.tracking import chosen_trackers
     from nwp.tasks.train import train_bundle
     from nwp.tasks.train_options import TrainOptions
@@ -163,7 +167,7 @@ def train(
         if server_schedule == "constant"
         else Schedule(server_schedule, *falls),
         compression=Compression.chosen(downlink, uplink, topk),
-        rounds=rounds,
+        rounds=1 if isinstance(rounds, Passes) else rounds,
         cohort=cohort,
         participation=Participation(
             sampling, availability, cycle, over_select, time_limit, minimum
@@ -202,6 +206,7 @@ def train(
                 resume=resume,
                 force=force,
                 watcher=progress.watcher(),
+                passes=rounds if isinstance(rounds, Passes) else None,
                 trackers=trackers,
             )
     except KeyboardInterrupt:

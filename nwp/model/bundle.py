@@ -66,6 +66,12 @@ def default_bundle() -> Path:
     return shipped("models") / "chat"
 
 
+def named_bundle(name: str) -> Path:
+    """The folder of that name, or else the bundle of that name that comes with nwp, like "chat"."""
+    folder, known = Path(name), shipped("models") / name
+    return known if known.is_dir() and not folder.exists() else folder
+
+
 def save_bundle(bundle: Bundle, folder: Path) -> None:
     """Write a bundle; equal bundles give equal bytes.
 

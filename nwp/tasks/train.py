@@ -14,9 +14,10 @@ from typing import Any
 from nwp.corpus.split import held_out, only, part_of
 from nwp.corpus.types import Corpus
 from nwp.errors import BadCorpus
-from nwp.model.bundle import SETTINGS
+from nwp.model.bundle import SETTINGS, named_bundle
 from nwp.runs.metrics import MetricsFile
 from nwp.runs.trackers import Tracker
+from nwp.tasks.passes import Passes, in_rounds
 from nwp.tasks.run_folder import RunFolder
 from nwp.tasks.tracking import tracked
 from nwp.tasks.train_options import TrainOptions
@@ -41,10 +42,12 @@ def train_bundle(
     tap: Tap | None = None,
     trackers: Sequence[Tracker] = (),
     deals: Mapping[str, Sequence[str]] | None = None,
+    passes: Passes | None = None,
 ) -> dict[str, Any]:
     """Train and write the bundle to `out`; returns what `nwp train --json` prints.
 
-    `deals` is worker to users, if they are not to be dealt in turn.
+    `deals` is worker to users, if they are not to be dealt in turn. `passes` tells the rounds in the place
+    of `options.rounds`.
 
     The state of the run is in `out/run`, and there its rounds' figures in `metrics.csv`. `trackers`
     are told the figures, too; none of them can stop training. With `resume`, a run goes on after its
@@ -55,7 +58,9 @@ def train_bundle(
     watcher = watcher or Watcher()
     held = held_out(corpus, options.held_out, options.seed)
     every = only(corpus, set(corpus.users) - set(held)) if held else corpus
-    corpus, words = _with_words(every)
+    corpus, sizes = _with_words(every)
+    if passes:
+        options = in_rounds(passes, sizes, options)
     with RunFolder(out, _fingerprint(corpus, options), resume=resume) as run:
         finished = run.check(force=force)
         if finished is not None:
@@ -78,6 +83,7 @@ def train_bundle(
             )
             trained = _trained(corpus, dealt, run, options, watcher, tap)
             name = Path(corpus.name).name
+            words = sum(n for _, n in sizes.values())
             bundle = finished_bundle(name, words, options, trained, command)
             seconds = round(time.perf_counter() - began, 1)
             left = {"held_out": list(held), "without_words": len(every.users) - len(corpus.users)}
@@ -119,25 +125,25 @@ def _trained(
         engine.close()
 
 
-def _with_words(corpus: Corpus) -> tuple[Corpus, int]:
-    """The corpus of those who have written a word, and how many words there are to train on.
+def _with_words(corpus: Corpus) -> tuple[Corpus, dict[str, tuple[int, int]]]:
+    """The corpus of those who have written a word, and of each the messages and words to train on.
 
     BadCorpus when there is nothing to learn from.
     """
-    writers, trained = [], 0
+    sizes = {}
     for user, texts in corpus.users.items():
         words = [len(words_of(text)) for text in texts]
         if sum(words):
-            writers.append(user)
-            trained += sum(part_of(words, "train"))
-    if not writers:
+            train = part_of(words, "train")
+            sizes[user] = (len(train), sum(train))
+    if not sizes:
         raise BadCorpus(f"no user of {corpus.name} has written a word", "Is it the right corpus?")
-    if not trained:
+    if not any(words for _, words in sizes.values()):
         raise BadCorpus(
             f"no user of {corpus.name} has a message to train on",
             "The first eight of ten are trained on: a user needs two or more.",
         )
-    return (corpus if len(writers) == len(corpus.users) else only(corpus, writers)), trained
+    return (corpus if len(sizes) == len(corpus.users) else only(corpus, list(sizes))), sizes
 
 
 def _fingerprint(corpus: Corpus, options: TrainOptions) -> str:
@@ -145,7 +151,7 @@ def _fingerprint(corpus: Corpus, options: TrainOptions) -> str:
     digest = hashlib.sha256(json.dumps(options.decisive(), sort_keys=True).encode())
     if options.base:
         with contextlib.suppress(OSError):  # that it can't be read is told when it is
-            digest.update(Path(options.base, SETTINGS).read_bytes())
+            digest.update((named_bundle(options.base) / SETTINGS).read_bytes())
     for user, texts in corpus.users.items():
         digest.update(json.dumps([user, *texts]).encode())
     return digest.hexdigest()

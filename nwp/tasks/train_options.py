@@ -22,6 +22,11 @@ _UNDECISIVE = ("processes", "engine", "ray_address", "device", "checkpoint_every
 _MOST_SPREAD = 10.0  # of users' speeds: at this sigma, one in six is 20,000 times too slow
 
 
+def usual_cohort(users: int) -> int:
+    """How many of so many users take part in a round where nobody says it."""
+    return max(8, users // 20)
+
+
 @dataclass(frozen=True)
 class TrainOptions:
     """Everything that decides what comes out of training, and what only decides how it runs.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from nwp.errors import NoQuorum
@@ -19,12 +18,12 @@ from nwp.federated.protocol import Replies
 from nwp.federated.rounds import start, train
 from nwp.federated.state import Checkpoint, RunState, after
 from nwp.federated.surveying import SURVEY, read_survey
-from nwp.model.bundle import Bundle, load_bundle
+from nwp.model.bundle import Bundle, load_bundle, named_bundle
 from nwp.model.config import ModelConfig
 from nwp.model.lstm import FloatArray
 from nwp.tasks.run_folder import RunFolder
 from nwp.tasks.start import start_bundle, weights_of
-from nwp.tasks.train_options import TrainOptions
+from nwp.tasks.train_options import TrainOptions, usual_cohort
 from nwp.tasks.trained import Trained
 from nwp.tasks.watching import Started, Watcher
 from nwp.text.building import Survey, build_vocabulary, word_frequencies
@@ -89,7 +88,7 @@ def _computed_on(device: str, state: RunState, watcher: Watcher) -> RunState:
 def _beginning(sim: Federation, options: TrainOptions) -> tuple[Bundle, dict[str, Survey]]:
     """The model before the first round: the base bundle, or start weights over a new vocabulary."""
     if options.base:
-        base = load_bundle(Path(options.base))
+        base = load_bundle(named_bundle(options.base))
         dropout = base.config.dropout if options.dropout is None else options.dropout
         return replace(base, config=replace(base.config, dropout=dropout)), {}
     job = sim.submit(SurveyPlan(options.k, options.run), "survey")
@@ -130,7 +129,7 @@ def _plan(sim: Federation, options: TrainOptions, bundle: Bundle) -> TrainPlan:
         server_schedule=options.server_schedule,
         compression=options.compression,
         rounds=options.rounds,
-        cohort=options.cohort or max(8, users // 20),
+        cohort=options.cohort or usual_cohort(users),
         participation=options.participation,
         member_share=options.member_share,
         run=options.run,

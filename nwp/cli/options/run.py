@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from nwp.cli.recipes import take_recipe
 
 _RUN = "Run"
 _WHO = "Who takes part in a round"
@@ -19,9 +22,49 @@ Out = Annotated[
         help="Where the bundle and its run go; else a folder named after the corpus.",
     ),
 ]
+
+
+def rounds_or_passes(given: Any) -> Any:
+    """A number of rounds, or the `Passes` of "3x"; ValueError, from which typer makes a usage error, for
+    anything else."""
+    text = str(given).strip()
+    try:
+        found = float(text[:-1]) if text.endswith("x") else int(text)
+    except ValueError:
+        found = 0
+    if not 0 < found < math.inf:
+        raise ValueError("neither a number of rounds nor so many times through the text, like 3x")
+    if isinstance(found, int):
+        return found
+    from nwp.tasks.passes import Passes
+
+    return Passes(found)
+
+
 Rounds = Annotated[int, typer.Option("--rounds", min=1, help="Rounds at most.")]
+RoundsOrPasses = Annotated[
+    Any,
+    typer.Option(
+        "--rounds",
+        metavar="N|Px",
+        parser=rounds_or_passes,
+        help="Rounds at most; 3x: as many as go through the text three times.",
+    ),
+]
 Cohort = Annotated[
     int, typer.Option("--cohort", min=0, help="Users a round; 0: a twentieth, but 8 or more.")
+]
+Recipe = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe",
+        metavar="keyboard|adapt|FILE",
+        is_eager=True,
+        callback=take_recipe,
+        help="Settings that suit one another, where no flag, variable or settings file says otherwise. "
+        "keyboard: a keyboard's model from nothing, by the text's size; adapt: the one that ships goes on "
+        "over your text.",
+    ),
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Decides all that is drawn.")]
 From = Annotated[
@@ -30,7 +73,7 @@ From = Annotated[
         "--from",
         metavar="BUNDLE",
         envvar="NWP_TRAIN_FROM",
-        help="Go on from this bundle's weights.",
+        help="Go on from this bundle's weights; chat: from those that ship.",
     ),
 ]
 Resume = Annotated[
