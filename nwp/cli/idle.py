@@ -58,6 +58,14 @@ def of_beginning(from_nothing: bool, instead: str) -> Needs:
     return dict.fromkeys(sizes, (from_nothing, f"a model that begins with nothing ({instead})"))
 
 
+def of_words(from_nothing: bool, new_words: int) -> Needs:
+    """What the options of a training's words need."""
+    return {
+        "new_words": (not from_nothing, "a bundle to go on from, --from"),
+        "k": (from_nothing or new_words > 0, "a model that begins with nothing, or --new-words"),
+    }
+
+
 def of_query(what: str) -> Needs:
     """What the options of a query need."""
     return dict.fromkeys(("k", "top"), (what == "words", "the query words"))

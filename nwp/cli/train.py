@@ -8,7 +8,13 @@ from typing import Any
 
 import typer
 
-from nwp.cli.idle import of_beginning, of_optimizer, of_schedules, refuse_idle
+from nwp.cli.idle import (
+    of_beginning,
+    of_optimizer,
+    of_schedules,
+    of_words,
+    refuse_idle,
+)
 from nwp.cli.options import learning, network, run
 from nwp.cli.options.common import Corpus, Json
 from nwp.cli.options.computing import Device, EngineName, Processes, RayAddress, Workers
@@ -30,6 +36,7 @@ def train(
     cohort: run.Cohort = 0,
     seed: run.Seed = 0,
     base: run.From = None,
+    new_words: run.NewWords = 0,
     resume: run.Resume = False,
     force: run.Force = False,
     held_out: run.HeldOut = "0",
@@ -179,6 +186,7 @@ def train(
         checkpoint_every=checkpoint_every,
         seed=seed,
         base=base,
+        new_words=new_words,
         refuse=tuple(refuse or ()),
         processes=processes,
         engine=engine,
@@ -189,6 +197,7 @@ def train(
         context,
         {
             **of_beginning(base is None, "without --from"),
+            **of_words(base is None, new_words),
             **of_schedules(schedule, server_schedule),
             **of_optimizer(server_optimizer),
         },

@@ -10,7 +10,7 @@ from nwp.errors import BadSettings
 from nwp.tasks.train_options import TrainOptions, usual_cohort
 from nwp.workers.policy import Policy
 
-_WARM_UPS = 10
+_WARM_UPS = 3
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def in_rounds(
     messages and words to train on.
 
     A round takes what it takes on average: of each user no more than `local.messages`, whom it draws alike
-    or by their words. There are no fewer rounds than ten times the warm-up, which else would be most of the
+    or by their words. There are no fewer rounds than three times the warm-up, which else would be most of the
     run, and no more than owners usually allow (`Policy.max_rounds`).
     """
     writers = [size for size in sizes.values() if size[1]]

@@ -33,10 +33,11 @@ class TrainOptions:
 
     `workers` 0: about four users a worker. `cohort` 0: a twentieth of the users, but 8 or more.
     `held_out`: a share or names of users left out whole. `base`: a bundle to start from, whose
-    vocabulary and sizes are kept. `dropout` None: 0.2, or the base's. `checkpoint_every`: rounds
-    between checkpoints; above 1 only where workers keep nothing from round to round, since theirs
-    would be further on than a resumed run's. `member_share`: of a round, the most that one of three
-    workers or more counts for; `run`: how many trainings its server has begun before.
+    vocabulary and sizes are kept; `new_words`: of the words that it lacks and workers may tell, the most
+    that it gets besides. `dropout` None: 0.2, or the base's. `checkpoint_every`: rounds between
+    checkpoints; above 1 only where workers keep nothing from round to round, since theirs would be
+    further on than a resumed run's. `member_share`: of a round, the most that one of three workers or
+    more counts for; `run`: how many trainings its server has begun before.
     `stragglers`: sigma of the log-normal distribution of the users' simulated speeds, 0: all answers come
     at once. `storage`: what the weights are in the bundle's file (`nwp.model.storage`). `engine`,
     `processes` (0: one a core), `ray_address` and `device` say where it is computed
@@ -73,6 +74,7 @@ class TrainOptions:
     checkpoint_every: int = 1
     seed: int = 0
     base: str | None = None
+    new_words: int = 0
     storage: str = "fp32"
     refuse: tuple[str, ...] = ()
     processes: int = 0
@@ -102,4 +104,6 @@ class TrainOptions:
 
     def decisive(self) -> dict[str, Any]:
         """The options that a resumed run must share with the one it goes on from."""
-        return {k: v for k, v in asdict(self).items() if k not in _UNDECISIVE}
+        found = {k: v for k, v in asdict(self).items() if k not in _UNDECISIVE}
+        # Told only when used: runs from before there were any can be gone on with.
+        return found if self.new_words else {k: v for k, v in found.items() if k != "new_words"}

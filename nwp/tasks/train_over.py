@@ -20,13 +20,14 @@ from nwp.federated.state import Checkpoint, RunState, after
 from nwp.federated.surveying import SURVEY, read_survey
 from nwp.model.bundle import Bundle, load_bundle, named_bundle
 from nwp.model.config import ModelConfig
+from nwp.model.growing import grown_bundle
 from nwp.model.lstm import FloatArray
 from nwp.tasks.run_folder import RunFolder
 from nwp.tasks.start import start_bundle, weights_of
 from nwp.tasks.train_options import TrainOptions, usual_cohort
 from nwp.tasks.trained import Trained
 from nwp.tasks.watching import Started, Watcher
-from nwp.text.building import Survey, build_vocabulary, word_frequencies
+from nwp.text.building import Survey, build_vocabulary, grow_vocabulary, word_frequencies
 from nwp.text.vocabulary import FIRST_WORD
 from nwp.workers.jobs import Federation
 
@@ -86,19 +87,11 @@ def _computed_on(device: str, state: RunState, watcher: Watcher) -> RunState:
 
 
 def _beginning(sim: Federation, options: TrainOptions) -> tuple[Bundle, dict[str, Survey]]:
-    """The model before the first round: the base bundle, or start weights over a new vocabulary."""
-    if options.base:
-        base = load_bundle(named_bundle(options.base))
-        dropout = base.config.dropout if options.dropout is None else options.dropout
-        return replace(base, config=replace(base.config, dropout=dropout)), {}
-    job = sim.submit(SurveyPlan(options.k, options.run), "survey")
-    replies = sim.exchange(job)(SURVEY, 1, {worker: Parcel() for worker in sim.deals})
-    if not replies.answers:
-        reasons = next(iter(replies.absent.values()), "no workers")
-        raise NoQuorum(f"no worker took part in the survey of words: {reasons}")
-    surveys = {worker: read_survey(replies.answers[worker]) for worker in sorted(replies.answers)}
-    sim.close(job)
+    """The model before the first round, and what workers said of their words if they were asked."""
+    surveys = {} if options.base and not options.new_words else _surveys(sim, options)
     said = list(surveys.values())
+    if options.base:
+        return _base(options.base, options, said), surveys
     vocabulary = build_vocabulary(said, options.vocabulary, options.public_words)
     frequencies = word_frequencies(vocabulary, said)
     config = ModelConfig(
@@ -111,6 +104,28 @@ def _beginning(sim: Federation, options: TrainOptions) -> tuple[Bundle, dict[str
         dropout=_DROPOUT if options.dropout is None else options.dropout,
     )
     return start_bundle(config, vocabulary, frequencies, options.seed), surveys
+
+
+def _base(name: str, options: TrainOptions, said: list[Survey]) -> Bundle:
+    """The bundle to start from, with the words that are new to it."""
+    base = load_bundle(named_bundle(name))
+    if options.dropout is not None:
+        base = replace(base, config=replace(base.config, dropout=options.dropout))
+    if not options.new_words:
+        return base
+    return grown_bundle(base, *grow_vocabulary(base.vocabulary, said, options.new_words))
+
+
+def _surveys(sim: Federation, options: TrainOptions) -> dict[str, Survey]:
+    """What each worker says of its words."""
+    job = sim.submit(SurveyPlan(options.k, options.run), "survey")
+    replies = sim.exchange(job)(SURVEY, 1, {worker: Parcel() for worker in sim.deals})
+    if not replies.answers:
+        reasons = next(iter(replies.absent.values()), "no workers")
+        raise NoQuorum(f"no worker took part in the survey of words: {reasons}")
+    surveys = {worker: read_survey(replies.answers[worker]) for worker in sorted(replies.answers)}
+    sim.close(job)
+    return surveys
 
 
 def _plan(sim: Federation, options: TrainOptions, bundle: Bundle) -> TrainPlan:

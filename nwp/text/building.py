@@ -119,6 +119,33 @@ def build_vocabulary(surveys: Sequence[Survey], size: int, public: int) -> Vocab
     return Vocabulary.from_lists(words, {w: s for w, s in shown.items() if s != w})
 
 
+def grow_vocabulary(
+    vocabulary: Vocabulary, surveys: Sequence[Survey], most: int
+) -> tuple[Vocabulary, list[float]]:
+    """The vocabulary with the `most` most reported words that it lacks behind its own, and what share of its
+    unknown words each of these is, as far as surveys tell.
+
+    The shares sum to less than one: of the words that were written but not reported a tenth is taken to be
+    unknown, as in `word_frequencies`. Numbers stay out: a vocabulary reads those that it lacks as one.
+    """
+    reported: Counter[str] = Counter()
+    surfaces: dict[str, Counter[str]] = defaultdict(Counter)
+    for report in surveys:
+        reported.update(report.counts)
+        for word, count in report.counts.items():
+            if word not in vocabulary.index:
+                surfaces[word][report.surfaces.get(word, word)] += count
+    lacking = sum(reported[word] for word in surfaces)
+    unknown = lacking + 0.1 * max(sum(s.words for s in surveys) - reported.total(), 0) + 0.5
+    words = [word for word in surfaces if not word[0].isdigit()]
+    new = sorted(words, key=lambda word: (-reported[word], word))[:most]
+    listed = public_words()
+    shown = vocabulary.as_dict()["surfaces"]
+    shown |= {w: s for w in new if (s := _shown(w, listed, surfaces[w])) != w}
+    grown = Vocabulary.from_lists([*vocabulary.words, *new], shown)
+    return grown, [reported[word] / unknown for word in new]
+
+
 def word_frequencies(vocabulary: Vocabulary, surveys: Sequence[Survey]) -> list[float]:
     """How often each output id (end, unknown, words) will be the target, as far as surveys tell.
 

@@ -149,8 +149,8 @@ _UNLIKE = {"much": (100, 300), "little": (2, 10)}
             },
             102,
         ),
-        # A warm-up is a tenth at most.
-        (_ALIKE, {"cohort": 10, "server_schedule": Schedule("cosine", warmup=30)}, 300),
+        # A warm-up is a third at most.
+        (_ALIKE, {"cohort": 10, "server_schedule": Schedule("cosine", warmup=30)}, 90),
         # Nobody's worker allows more.
         ({"one": (10**7, 10**8)}, {"cohort": 1, "local": LocalWork(messages=1)}, 10_000),
     ],
@@ -159,3 +159,26 @@ def test_passes_in_rounds(
     sizes: dict[str, tuple[int, int]], options: dict[str, object], rounds: int
 ) -> None:
     assert in_rounds(Passes(1), sizes, TrainOptions(**options)).rounds == rounds  # type: ignore[arg-type]
+
+
+def test_a_bundle_learns_words_that_it_lacked(nwp: Nwp, bundle: Path) -> None:
+    users = {f"u{i}": ["the zorbl sat on the Quafty"] * 10 for i in range(6)}
+    users["u0"][0] = "only mine: mimble"
+    corpus = write_corpus(Path("new.jsonl"), users)
+    words = ("train", corpus, "--from", bundle, "--workers", 2, *FEW, "--rounds", 1)
+
+    grown = nwp(*words, "--new-words", 1, "--k", 2, "--out", "one", "--json").result()
+    kept = nwp(*words, "--out", "none", "--json").result()
+
+    vocabulary = json.loads(Path("one/vocabulary.json").read_text())["words"]
+    assert vocabulary[:-1] == json.loads(Path("none/vocabulary.json").read_text())["words"]
+    assert vocabulary[-1] in {"zorbl", "quafty"}
+    assert grown["vocabulary"] == kept["vocabulary"] + 1
+    both = nwp(*words, "--new-words", 50, "--out", "all", "--json").result()
+    assert both["vocabulary"] == kept["vocabulary"] + 2  # mimble is one user's
+    assert (
+        nwp("suggest", "the zor", "--model", "all", "--json").result()["suggestions"][0]["word"]
+        == "zorbl"
+    )
+    resumed = nwp(*words, "--new-words", 50, "--out", "all", "--resume", "--json").result()
+    assert resumed["vocabulary"] == both["vocabulary"]

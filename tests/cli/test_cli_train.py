@@ -555,6 +555,7 @@ REFUSED = {
     "beta 2 of a sum": (("--server-optimizer", "fedadagrad", "--beta2", 0.9), "fedyogi"),
     "epsilon of plain steps": (("--server-optimizer", "fedavgm", "--epsilon", 1), "fedadagrad or"),
     "sizes of another's words": (("--from", "somewhere"), "would do nothing here"),
+    "words new to nothing": (("--new-words", 5), "--new-words would do nothing"),
 }
 
 

@@ -12,6 +12,7 @@ from nwp.errors import BadSettings
 from nwp.text.building import (
     Survey,
     build_vocabulary,
+    grow_vocabulary,
     public_order,
     public_words,
     survey,
@@ -206,3 +207,31 @@ def test_clauses_without_spaces_and_pieces_of_words_never_leave_but_count() -> N
 def test_words_of_other_scripts_leave_like_any() -> None:
     told = {name: ["добрый день", "좋은 아침", "naïve 🙂 ١٢"] for name in "abc"}
     assert set(survey(told, 3).counts) == {"добрый", "день", "좋은", "아침", "naïve", "١٢"}
+
+
+def test_a_vocabulary_grows_by_the_words_that_workers_tell_most() -> None:
+    old = Vocabulary.from_lists(["the", "i'm"], {"i'm": "I'm"})
+    one = Survey({"the": 50, "zorbl": 6, "mimble": 4, "7up": 90}, {"mimble": "Mimble"}, 200, 20)
+    two = Survey({"zorbl": 4, "quafty": 10, "london": 1}, {}, 65, 9)
+
+    grown, shares = grow_vocabulary(old, [one, two], 3)
+
+    # Ties by the alphabet; a number is no new word; places stay as they were.
+    assert grown.words == ("the", "i'm", "quafty", "zorbl", "mimble")
+    assert grown.surfaces == ("the", "I'm", "quafty", "zorbl", "Mimble")
+    # Unknown were 6 + 4 + 90 + 4 + 10 + 1, and a tenth of the 100 that nobody may tell, and half a one.
+    assert shares == pytest.approx([10 / 125.5, 10 / 125.5, 4 / 125.5])
+
+
+@given(surveys, st.integers(0, 5))
+def test_a_grown_vocabulary_keeps_its_ids_and_leaves_some_of_the_unknown(
+    said: list[Survey], most: int
+) -> None:
+    old = build_vocabulary([], 5, 5)
+    grown, shares = grow_vocabulary(old, said, most)
+
+    assert grown.words[: len(old.words)] == old.words
+    assert grown.surfaces[: len(old.words)] == old.surfaces
+    assert len(grown.words) - len(old.words) == len(shares) <= most
+    assert sum(shares) < 1
+    assert all(share > 0 for share in shares)

@@ -76,6 +76,14 @@ From = Annotated[
         help="Go on from this bundle's weights; chat: from those that ship.",
     ),
 ]
+NewWords = Annotated[
+    int,
+    typer.Option(
+        "--new-words",
+        min=0,
+        help="Of the words that k users of a worker wrote and --from's bundle lacks, the most to add.",
+    ),
+]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on after the last round of an interrupted run.")
 ]
