@@ -13,7 +13,7 @@ from nwp.text.vocabulary import UNKNOWN, Vocabulary
 
 
 def grown_bundle(bundle: Bundle, vocabulary: Vocabulary, shares: Sequence[float]) -> Bundle:
-    """The bundle for a vocabulary that has more words behind its own, without its n-grams.
+    """The bundle for a vocabulary that has more words behind its own; its n-grams are of the old ones.
 
     A new word is read, and scored, by the weights of the unknown word, which it was so far. Of that word's
     probability each takes its one of `shares` (together less than 1) and the unknown word keeps the rest:
@@ -40,7 +40,6 @@ def grown_bundle(bundle: Bundle, vocabulary: Vocabulary, shares: Sequence[float]
         vocabulary=vocabulary,
         frequencies=tuple(frequencies),
         tensors=tensors,
-        expert=None,
     )
 
 

@@ -77,10 +77,12 @@ def test_compare_says_it_too(nwp: Nwp, corpus: Path, mixed: Path) -> None:
     assert "Without n-grams, which mixed has: untrained." in nwp(*words).out
 
 
+@pytest.mark.parametrize("more", [(), ("--new-words", 5)])
 def test_training_on_leaves_ngrams_out_and_says_how_to_make_new_ones(
-    nwp: Nwp, corpus: Path, mixed: Path
+    nwp: Nwp, corpus: Path, mixed: Path, more: tuple[object, ...]
 ) -> None:
-    words = ("train", corpus, *FEW, "--rounds", 1, "--from", mixed, "--no-record", "--out")
+    on = ("--rounds", 1, "--from", mixed, *more, "--no-record")
+    words = ("train", corpus, *FEW, *on, "--out")
 
     done = nwp(*words, "on")
     found = nwp(*words, "again", "--json").result()
