@@ -15,7 +15,11 @@ def model_card(settings: Mapping[str, Any], parameters: int) -> str:
         return _personal_card(settings, parameters)
     about = settings["about"]
     training, valid = about["training"], about["valid"]
-    start = f"\n- started from the bundle `{about['from']}`" if about.get("from") else ""
+    start = (
+        f"\n- started from the bundle `{about['from']}`, whose card has its licence and attribution"
+        if about.get("from")
+        else ""
+    )
     return f"""---
 language: en
 pipeline_tag: text-generation
