@@ -89,6 +89,10 @@ def test_what_is_no_recipe_is_refused(nwp: Nwp, corpus: Path, text: str, complai
     assert not Path("m").exists()
 
 
+def test_the_help_names_every_recipe(nwp: Nwp) -> None:
+    assert "|".join([*sorted(recipes.names(), reverse=True), "FILE"]) in nwp("train", "--help").out
+
+
 def test_a_recipe_that_is_not_there_names_those_that_are(nwp: Nwp, corpus: Path) -> None:
     said = nwp("train", corpus, "--recipe", "keybord", "--json").error("bad-settings")
 
