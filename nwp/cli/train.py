@@ -8,13 +8,7 @@ from typing import Any
 
 import typer
 
-from nwp.cli.idle import (
-    of_beginning,
-    of_optimizer,
-    of_schedules,
-    of_words,
-    refuse_idle,
-)
+from nwp.cli.idle import of_beginning, of_optimizer, of_schedules, of_words, refuse_idle
 from nwp.cli.options import learning, network, run
 from nwp.cli.options.common import Corpus, Json
 from nwp.cli.options.computing import Device, EngineName, Processes, RayAddress, Workers

@@ -16,7 +16,7 @@ def model_card(settings: Mapping[str, Any], parameters: int) -> str:
     about = settings["about"]
     training, valid = about["training"], about["valid"]
     start = (
-        f"\n- started from the bundle `{about['from']}`, whose card has its licence and attribution"
+        f"\n- started from the bundle `{about['from']}`; what its licence asks holds here, too"
         if about.get("from")
         else ""
     )

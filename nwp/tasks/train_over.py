@@ -88,10 +88,15 @@ def _computed_on(device: str, state: RunState, watcher: Watcher) -> RunState:
 
 def _beginning(sim: Federation, options: TrainOptions) -> tuple[Bundle, dict[str, Survey]]:
     """The model before the first round, and what workers said of their words if they were asked."""
-    surveys = {} if options.base and not options.new_words else _surveys(sim, options)
+    base = _base(options.base, options.dropout) if options.base else None
+    if base and not options.new_words:
+        return base, {}
+    surveys = _surveys(sim, options)
     said = list(surveys.values())
-    if options.base:
-        return _base(options.base, options, said), surveys
+    if base:
+        return grown_bundle(
+            base, *grow_vocabulary(base.vocabulary, said, options.new_words)
+        ), surveys
     vocabulary = build_vocabulary(said, options.vocabulary, options.public_words)
     frequencies = word_frequencies(vocabulary, said)
     config = ModelConfig(
@@ -106,14 +111,12 @@ def _beginning(sim: Federation, options: TrainOptions) -> tuple[Bundle, dict[str
     return start_bundle(config, vocabulary, frequencies, options.seed), surveys
 
 
-def _base(name: str, options: TrainOptions, said: list[Survey]) -> Bundle:
-    """The bundle to start from, with the words that are new to it."""
+def _base(name: str, dropout: float | None) -> Bundle:
+    """The bundle to start from, with its own dropout or this."""
     base = load_bundle(named_bundle(name))
-    if options.dropout is not None:
-        base = replace(base, config=replace(base.config, dropout=options.dropout))
-    if not options.new_words:
+    if dropout is None:
         return base
-    return grown_bundle(base, *grow_vocabulary(base.vocabulary, said, options.new_words))
+    return replace(base, config=replace(base.config, dropout=dropout))
 
 
 def _surveys(sim: Federation, options: TrainOptions) -> dict[str, Survey]:

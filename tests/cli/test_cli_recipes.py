@@ -184,5 +184,7 @@ def test_a_bundle_learns_words_that_it_lacked(nwp: Nwp, bundle: Path) -> None:
         nwp("suggest", "the zor", "--model", "all", "--json").result()["suggestions"][0]["word"]
         == "zorbl"
     )
+    nowhere = ("train", corpus, "--from", "nowhere", "--new-words", 5, "--out", "no", "--json")
+    assert "no bundle at nowhere" in nwp(*nowhere).error("bad-bundle")
     resumed = nwp(*words, "--new-words", 50, "--out", "all", "--resume", "--json").result()
     assert resumed["vocabulary"] == both["vocabulary"]
